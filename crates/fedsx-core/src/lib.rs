@@ -1,0 +1,23 @@
+//! The pure kernel of fed-sx: values, canonical form, proofs, what may be said and what it changes.
+//!
+//! Nothing here reads a clock, a random source, a file or the network: time, ids and facts come in
+//! as arguments.
+
+pub mod actor;
+pub mod apply;
+pub mod audience;
+pub mod canonical;
+pub mod cid;
+pub mod decide;
+pub mod entry;
+pub mod envelope;
+pub mod evidence;
+pub mod follow;
+pub mod http_signature;
+pub mod key;
+pub mod limits;
+pub mod notation;
+pub mod proof;
+pub mod refusal;
+pub mod state;
+pub mod value;

@@ -1,0 +1,26 @@
+//! Every bound on what comes from outside, with its unit, in one place (design, section 2).
+
+/// Nesting of arrays and objects in one document, levels.
+pub const DEPTH: usize = 64;
+/// Members of one object, or items of one array.
+pub const MEMBERS: usize = 10_000;
+/// One document received, bytes.
+pub const DOCUMENT_IN_BYTES: usize = 1 << 20;
+/// One document published here, bytes.
+pub const DOCUMENT_OUT_BYTES: usize = 256 << 10;
+/// Pages, batches and other wrappers, bytes.
+pub const WRAPPER_BYTES: usize = 4 << 20;
+/// The largest integer of I-JSON (RFC 7493, section 2.2): 2^53 − 1.
+pub const INTEGER_MAX: i64 = (1 << 53) - 1;
+/// Proofs looked at in one received document.
+pub const PROOFS: usize = 4;
+/// How far `published` may lie ahead, and how far a signature's time may be off either way, milliseconds.
+pub const CLOCK_SKEW_MS: i64 = 3_600_000;
+/// An id or any other URL, bytes.
+pub const URL_BYTES: usize = 2_048;
+/// Recipients named in one activity.
+pub const RECIPIENTS: usize = 1_000;
+/// Keys looked at in one actor document.
+pub const KEYS: usize = 32;
+/// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.
+pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;

@@ -1,0 +1,157 @@
+//! What is answered to a peer or a caller whose input is refused: a stable code (design, section 5)
+//! and a sentence that is safe to show. Operational errors are no refusals and live elsewhere.
+
+use std::fmt;
+
+/// The stable code of a refusal; its text and HTTP status never change.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(
+    missing_docs,
+    reason = "each code is documented by its text in `as_str`"
+)]
+pub enum Code {
+    RateLimited,
+    Blocked,
+    TooLarge,
+    MediaType,
+    Malformed,
+    Envelope,
+    NoSuchActor,
+    Gone,
+    BadSignature,
+    NoActiveKey,
+    KeysUnresolved,
+    Future,
+    Equivocation,
+    NotAuthorised,
+    QueueFull,
+    TokenRequired,
+    NotFound,
+    NotAcceptable,
+    MalformedCid,
+    MissingResource,
+    MethodNotAllowed,
+    Conflict,
+    Unresolvable,
+    Internal,
+}
+
+impl Code {
+    /// Every code, in the order of the pipeline.
+    pub const ALL: [Self; 24] = [
+        Self::RateLimited,
+        Self::Blocked,
+        Self::TooLarge,
+        Self::MediaType,
+        Self::Malformed,
+        Self::Envelope,
+        Self::NoSuchActor,
+        Self::Gone,
+        Self::BadSignature,
+        Self::NoActiveKey,
+        Self::KeysUnresolved,
+        Self::Future,
+        Self::Equivocation,
+        Self::NotAuthorised,
+        Self::QueueFull,
+        Self::TokenRequired,
+        Self::NotFound,
+        Self::NotAcceptable,
+        Self::MalformedCid,
+        Self::MissingResource,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::Unresolvable,
+        Self::Internal,
+    ];
+
+    /// The code as it stands in an answer.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate-limited",
+            Self::Blocked => "blocked",
+            Self::TooLarge => "too-large",
+            Self::MediaType => "media-type",
+            Self::Malformed => "malformed",
+            Self::Envelope => "envelope",
+            Self::NoSuchActor => "no-such-actor",
+            Self::Gone => "gone",
+            Self::BadSignature => "bad-signature",
+            Self::NoActiveKey => "no-active-key",
+            Self::KeysUnresolved => "keys-unresolved",
+            Self::Future => "future",
+            Self::Equivocation => "equivocation",
+            Self::NotAuthorised => "not-authorised",
+            Self::QueueFull => "queue-full",
+            Self::TokenRequired => "token-required",
+            Self::NotFound => "not-found",
+            Self::NotAcceptable => "not-acceptable",
+            Self::MalformedCid => "malformed-cid",
+            Self::MissingResource => "missing-resource",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::Conflict => "conflict",
+            Self::Unresolvable => "unresolvable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status it is answered with.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Malformed | Self::MalformedCid | Self::MissingResource => 400,
+            Self::BadSignature | Self::NoActiveKey | Self::TokenRequired => 401,
+            Self::Blocked | Self::NotAuthorised => 403,
+            Self::NoSuchActor | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
+            Self::Equivocation | Self::Conflict => 409,
+            Self::Gone => 410,
+            Self::TooLarge => 413,
+            Self::MediaType => 415,
+            Self::Envelope | Self::Future | Self::Unresolvable => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::KeysUnresolved | Self::QueueFull => 503,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal: the peer's or the caller's fault (or our overload), safe to show to it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Refusal {
+    /// The stable code.
+    pub code: Code,
+    /// One sentence that says what was wrong.
+    pub detail: String,
+    /// After how many seconds another try makes sense.
+    pub retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal without `Retry-After`.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            retry_after_s: None,
+        }
+    }
+
+    /// The same refusal, to be tried again after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+}

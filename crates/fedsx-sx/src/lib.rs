@@ -1,0 +1,3 @@
+//! SX, the language of fed-sx: its data, reader and printer.
+
+pub mod data;
