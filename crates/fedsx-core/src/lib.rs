@@ -4,6 +4,7 @@
 //! as arguments.
 
 pub mod actor;
+pub mod address;
 pub mod apply;
 pub mod audience;
 pub mod canonical;
