@@ -21,4 +21,5 @@ pub mod notation;
 pub mod proof;
 pub mod refusal;
 pub mod state;
+pub mod time;
 pub mod value;
