@@ -1,4 +1,8 @@
-//! SX, the language of fed-sx: its data, reader and printer.
+//! SX, the language of fed-sx: its data, reader and printers.
 
 pub mod data;
+pub mod layout;
+mod lex;
 pub mod literal;
+pub mod print;
+pub mod read;
