@@ -212,12 +212,12 @@ pub trait Signer: Send + Sync {
 }
 
 /// A [`Signer`] over a secret key in memory, wiped when dropped.
-pub struct MemorySigner {
+pub struct Ed25519Signer {
     key_id: String,
     key: SigningKey,
 }
 
-impl MemorySigner {
+impl Ed25519Signer {
     /// The signer of a 32-byte Ed25519 seed.
     #[must_use]
     pub fn new(key_id: impl Into<String>, seed: &[u8; 32]) -> Self {
@@ -234,7 +234,7 @@ impl MemorySigner {
     }
 }
 
-impl Signer for MemorySigner {
+impl Signer for Ed25519Signer {
     fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -244,10 +244,10 @@ impl Signer for MemorySigner {
     }
 }
 
-impl fmt::Debug for MemorySigner {
+impl fmt::Debug for Ed25519Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The secret half is never printed.
-        f.debug_struct("MemorySigner")
+        f.debug_struct("Ed25519Signer")
             .field("key_id", &self.key_id)
             .finish_non_exhaustive()
     }

@@ -1,6 +1,8 @@
 //! Texts, validity and storage of keys.
 
-use super::{KeyError, KeyRecord, MemorySigner, PublicKey, RsaKeyError, RsaPublicKey, Signer as _};
+use super::{
+    Ed25519Signer, KeyError, KeyRecord, PublicKey, RsaKeyError, RsaPublicKey, Signer as _,
+};
 
 /// FEP-521a (github.com/julianlam/feps @ 6035bae2e487579fc3e5cb2461f3b37ff6276080,
 /// fep/521a/fep-521a.feature): the Ed25519 key as bytes, its Multikey, and an RSA Multikey.
@@ -68,7 +70,7 @@ fn points_of_small_order_and_no_points_are_refused() {
 
 #[test]
 fn a_signature_is_judged_strictly() {
-    let signer = MemorySigner::new("https://a.example/actors/alice#ed25519-1", &[7; 32]);
+    let signer = Ed25519Signer::new("https://a.example/actors/alice#ed25519-1", &[7; 32]);
     let key = signer.public_key();
     let signature = signer.sign(b"words");
     assert!(key.verifies(b"words", &signature));
