@@ -39,7 +39,7 @@ pub fn document_bytes(doc: &Map) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn push_value(out: &mut String, value: &Value) {
+pub(crate) fn push_value(out: &mut String, value: &Value) {
     match value {
         Value::Nil => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
