@@ -5,3 +5,4 @@
 //! knows HTTP or decides what may be said.
 
 pub mod engine;
+pub mod journal;

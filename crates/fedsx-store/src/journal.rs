@@ -1,0 +1,363 @@
+//! The journal: the one total order over everything appended, in segmented append-only files. It is the
+//! truth of an instance; everything else is an index of it.
+//!
+//! Invariants: an offset counts entries from 1 and is never given twice for durable entries; a batch
+//! counts whole or not at all; after one failed write or sync nothing more is taken, ever (a second
+//! `fdatasync` may succeed without having written what the first dropped).
+//! One thread appends; the sync may run on another beside it ([`SyncHandle`]), so that a batch is
+//! encoded while the one before reaches the disk. Deliberately absent: what entries mean, and group
+//! commit (writer.rs). Design, section 4; byte layout: journal/frame.rs.
+
+mod error;
+mod file;
+mod frame;
+mod reader;
+mod recover;
+mod scan;
+mod segment;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minicbor::{Decode, Encode};
+
+pub use self::error::{Bad, Damage, JournalError};
+pub use self::file::{Directory, Files, OpenFile};
+pub use self::frame::Frame;
+use self::frame::{BATCH_BYTES, BatchHeader, SEGMENT_HEADER, batch_length, encode_batch};
+pub use self::reader::{Ended, JournalReader, Scan, Scanned};
+pub use self::recover::Recovered;
+pub use self::scan::Torn;
+use self::segment::{Segment, Segments};
+
+/// Where an entry stands: what the index keeps to read it again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Place {
+    /// The segment, from 1.
+    #[n(0)]
+    pub segment: u32,
+    /// Where its frame begins in the segment, bytes.
+    #[n(1)]
+    pub position: u32,
+}
+
+/// How a journal is laid out. May differ from one opening to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalOptions {
+    /// A segment is closed before it would grow beyond this, bytes.
+    pub segment_bytes: u32,
+    /// Disk space is taken in such steps, bytes, so that an idle instance stays small and the file's
+    /// length does not change with each append.
+    pub step_bytes: u32,
+    /// The marker of all segments begun, instead of random ones: for snapshots of the encoding only,
+    /// because a payload that holds it can pass for a batch in the torn tail.
+    pub fixed_marker: Option<[u8; 8]>,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 256 << 20,
+            step_bytes: 16 << 20,
+            fixed_marker: None,
+        }
+    }
+}
+
+/// The one appender.
+#[derive(Debug)]
+pub struct Journal {
+    options: JournalOptions,
+    segments: Arc<Segments>,
+    marks: Arc<Marks>,
+    segment: Arc<Segment>,
+    position: u64,
+    /// The length of the segment's file, bytes.
+    allocated: u64,
+    next_offset: u64,
+    /// What the headers written so far attest as durable.
+    attested: u64,
+    buffer: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens the journal in a directory, makes it when there is none, cuts off a torn tail. With the
+    /// index's watermark (the last entry whose effect is durable in the index) only what stands behind
+    /// it is read.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] and [`JournalError::MissingSegment`] when something that was durable
+    /// can't be read, the watermark included; [`JournalError::Newer`]; [`JournalError::Io`].
+    pub fn open(
+        files: Arc<dyn Files>,
+        options: JournalOptions,
+        watermark: Option<(u64, Place)>,
+    ) -> Result<(Self, Recovered), JournalError> {
+        let segments = Arc::new(Segments::new(files));
+        let (end, recovered) = recover::recover(&segments, watermark, options.marker()?)?;
+        let mark = Mark {
+            segment: end.segment.number,
+            position: end.position,
+            offset: end.next_offset - 1,
+        };
+        let allocated = end.segment.file.length();
+        let allocated =
+            allocated.map_err(|error| JournalError::io("read", end.segment.number, error))?;
+        let journal = Self {
+            options,
+            marks: Arc::new(Marks::at(mark)),
+            segments,
+            segment: end.segment,
+            position: end.position,
+            allocated,
+            next_offset: end.next_offset,
+            attested: end.attested,
+            buffer: Vec::new(),
+        };
+        Ok((journal, recovered))
+    }
+
+    /// The offset that the next entry gets.
+    #[must_use]
+    pub const fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    /// The highest offset that is durable, 0 when there is none.
+    #[must_use]
+    pub fn durable_offset(&self) -> u64 {
+        self.marks.durable().offset
+    }
+
+    /// Appends entries, each a header and a payload, as one batch, and tells the place of each. They get
+    /// the offsets from [`Journal::next_offset`] on. Written, not durable: that is `sync`.
+    ///
+    /// # Errors
+    /// [`JournalError::TooLarge`] and [`JournalError::Full`], with nothing written; otherwise the
+    /// journal is poisoned.
+    pub fn write<H: AsRef<[u8]>, P: AsRef<[u8]>>(
+        &mut self,
+        entries: &[(H, P)],
+    ) -> Result<Vec<Place>, JournalError> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.append(entries)
+    }
+
+    /// Makes everything written so far durable: one `fdatasync`.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] the first time, [`JournalError::Poisoned`] ever after.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.sync_handle().sync().map(|_offset| ())
+    }
+
+    /// Syncs, and writes down that everything is durable, so that damage to the last batch is told from
+    /// a torn tail too. For shutdown and for idle moments: the next batch says the same of this one.
+    ///
+    /// # Errors
+    /// As `write` and `sync`.
+    pub fn attest(&mut self) -> Result<(), JournalError> {
+        self.sync()?;
+        if self.attested < self.durable_offset() {
+            self.append::<&[u8], &[u8]>(&[])?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// A handle that syncs from another thread while this one writes on.
+    #[must_use]
+    pub fn sync_handle(&self) -> SyncHandle {
+        SyncHandle {
+            segments: Arc::clone(&self.segments),
+            marks: Arc::clone(&self.marks),
+        }
+    }
+
+    /// A reader of this journal.
+    #[must_use]
+    pub fn reader(&self) -> JournalReader {
+        JournalReader::live(Arc::clone(&self.segments), Arc::clone(&self.marks))
+    }
+
+    fn append<H: AsRef<[u8]>, P: AsRef<[u8]>>(
+        &mut self,
+        entries: &[(H, P)],
+    ) -> Result<Vec<Place>, JournalError> {
+        self.marks.check()?;
+        let length = batch_length(entries);
+        let room = u64::from(self.options.segment_bytes).saturating_sub(SEGMENT_HEADER as u64);
+        let limit = room.min(BATCH_BYTES);
+        if length > limit {
+            return Err(JournalError::TooLarge {
+                bytes: length,
+                limit,
+            });
+        }
+        if self.position + length > u64::from(self.options.segment_bytes) {
+            let rotated = self.rotate();
+            rotated.inspect_err(|_| self.marks.poison())?;
+        }
+        self.allocate(self.position + length)?;
+        let header = BatchHeader {
+            marker: self.segment.marker,
+            segment: self.segment.number,
+            position: u32::try_from(self.position).expect("below segment_bytes"),
+            length: 0,
+            first_offset: self.next_offset,
+            synced_to: self.durable_offset(),
+            count: 0,
+        };
+        let positions = encode_batch(&mut self.buffer, header, entries);
+        let written = self.segment.file.write_at(&self.buffer, self.position);
+        written.map_err(|error| {
+            self.marks.poison();
+            JournalError::io("write", self.segment.number, error)
+        })?;
+        self.buffer.shrink_to(KEPT_BUFFER_BYTES);
+        self.attested = header.synced_to;
+        self.position += length;
+        self.next_offset += entries.len() as u64;
+        self.marks.set_written(Mark {
+            segment: self.segment.number,
+            position: self.position,
+            offset: self.next_offset - 1,
+        });
+        let segment = self.segment.number;
+        let place = |position| Place { segment, position };
+        Ok(positions.into_iter().map(place).collect())
+    }
+
+    /// Closes the segment, durable and cut to its length, and begins the next.
+    fn rotate(&mut self) -> Result<(), JournalError> {
+        let number = self.segment.number;
+        let cut = self.segment.file.truncate(self.position);
+        cut.map_err(|error| JournalError::io("cut", number, error))?;
+        let synced = self.segment.file.sync_data();
+        synced.map_err(|error| JournalError::io("sync", number, error))?;
+        self.marks.set_durable(self.marks.written());
+        let marker = self.options.marker()?;
+        self.segment = self.segments.begin(number + 1, self.next_offset, marker)?;
+        self.position = SEGMENT_HEADER as u64;
+        self.allocated = self.position;
+        Ok(())
+    }
+
+    fn allocate(&mut self, needed: u64) -> Result<(), JournalError> {
+        if needed <= self.allocated {
+            return Ok(());
+        }
+        let step = u64::from(self.options.step_bytes.max(1));
+        let length = needed
+            .next_multiple_of(step)
+            .min(u64::from(self.options.segment_bytes))
+            .max(needed);
+        let allocated = self.segment.file.allocate(length);
+        allocated.map_err(|source| JournalError::Full { source })?;
+        self.allocated = length;
+        Ok(())
+    }
+}
+
+/// What the encoding buffer keeps between batches, bytes: an ordinary batch of the writer.
+const KEPT_BUFFER_BYTES: usize = 1 << 20;
+
+impl JournalOptions {
+    fn marker(&self) -> Result<[u8; 8], JournalError> {
+        if let Some(marker) = self.fixed_marker {
+            return Ok(marker);
+        }
+        let mut marker = [0; 8];
+        let drawn = getrandom::fill(&mut marker);
+        drawn.map_err(|error| JournalError::io("draw a marker for", 0, error.into()))?;
+        Ok(marker)
+    }
+}
+
+/// Makes the journal durable from another thread.
+#[derive(Clone, Debug)]
+pub struct SyncHandle {
+    segments: Arc<Segments>,
+    marks: Arc<Marks>,
+}
+
+impl SyncHandle {
+    /// Makes everything that was written before the call durable, by one `fdatasync`, none when it is
+    /// already; tells up to which offset.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] the first time, [`JournalError::Poisoned`] ever after.
+    pub fn sync(&self) -> Result<u64, JournalError> {
+        self.marks.check()?;
+        let written = self.marks.written();
+        if self.marks.durable() < written {
+            let segment = self.segments.load(written.segment)?;
+            segment.file.sync_data().map_err(|error| {
+                self.marks.poison();
+                JournalError::io("sync", written.segment, error)
+            })?;
+            // One that failed meanwhile, for an earlier part, may have dropped what this one covers.
+            self.marks.check()?;
+            self.marks.set_durable(written);
+        }
+        Ok(self.marks.durable().offset)
+    }
+}
+
+/// How far the journal goes: the end of a batch, and the highest offset before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Mark {
+    segment: u32,
+    position: u64,
+    offset: u64,
+}
+
+/// How far is written and how far is durable, seen by writer, syncer and readers.
+#[derive(Debug)]
+struct Marks {
+    written: Mutex<Mark>,
+    durable: Mutex<Mark>,
+    poisoned: AtomicBool,
+}
+
+impl Marks {
+    const fn at(mark: Mark) -> Self {
+        Self {
+            written: Mutex::new(mark),
+            durable: Mutex::new(mark),
+            poisoned: AtomicBool::new(false),
+        }
+    }
+
+    fn written(&self) -> Mark {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn durable(&self) -> Mark {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_written(&self, mark: Mark) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+    }
+
+    fn set_durable(&self, mark: Mark) {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        *durable = mark.max(*durable);
+    }
+
+    fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<(), JournalError> {
+        if self.poisoned.load(Ordering::SeqCst) {
+            Err(JournalError::Poisoned)
+        } else {
+            Ok(())
+        }
+    }
+}
