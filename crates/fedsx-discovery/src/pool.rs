@@ -1,0 +1,182 @@
+//! Fetches by whom they are for: our own, or caused by an inbound request.
+//!
+//! Invariant: whatever strangers send here, at most [`PoolOptions::concurrent`] fetches are under way
+//! on their behalf, two per target host, and one source address causes only so many a minute; our own
+//! fetches and deliveries never wait behind them. Source: design sections 6 and 9.3.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use fedsx_core::address::Origin;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::client::{Request, Response, Transport, TransportError};
+use crate::clock::Clock;
+
+/// Sources whose budget is remembered; past it the least used start anew.
+const SOURCES: usize = 10_000;
+/// Hosts remembered before those at rest are forgotten.
+const HOSTS: usize = 256;
+
+/// For whom something is fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// For a local actor or the instance itself.
+    Own,
+    /// Because of a request that came in from `source`.
+    Inbound {
+        /// The address that pays.
+        source: IpAddr,
+    },
+}
+
+/// The bounds of fetches caused by inbound requests.
+#[derive(Clone, Debug)]
+pub struct PoolOptions {
+    /// Under way at once.
+    pub concurrent: usize,
+    /// Under way at once towards one host.
+    pub per_host: usize,
+    /// How long a fetch waits for its place.
+    pub wait: Duration,
+    /// What one source address may cause in a minute; it may use as many at once.
+    pub per_minute: u32,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            concurrent: 32,
+            per_host: 2,
+            wait: Duration::from_secs(5),
+            per_minute: 240,
+        }
+    }
+}
+
+/// What each source address may still cause to be fetched.
+struct FetchBudget {
+    per_minute: u32,
+    /// Until when each source has spent its minute, milliseconds (the generic cell rate algorithm:
+    /// one number per source).
+    spent_until: Mutex<quick_cache::unsync::Cache<IpAddr, i64>>,
+}
+
+impl FetchBudget {
+    fn new(per_minute: u32) -> Self {
+        Self {
+            per_minute: per_minute.max(1),
+            spent_until: Mutex::new(quick_cache::unsync::Cache::new(SOURCES)),
+        }
+    }
+
+    /// Takes one fetch; the error says after how many seconds there is one again.
+    fn spend(&self, source: IpAddr, now_ms: i64) -> Result<(), u32> {
+        let source = payer(source);
+        let one_ms = i64::from((60_000 / self.per_minute).max(1));
+        let mut spent = self
+            .spent_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let until = spent.get(&source).copied().unwrap_or(now_ms).max(now_ms) + one_ms;
+        let over_ms = until - now_ms - 60_000;
+        if over_ms > 0 {
+            return Err(u32::try_from(over_ms.div_euclid(1_000) + 1).unwrap_or(60));
+        }
+        spent.insert(source, until);
+        Ok(())
+    }
+}
+
+/// One household of addresses pays together: in IPv6 a /64.
+fn payer(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// Sends requests by purpose, through one transport.
+pub struct Fetcher {
+    transport: Arc<dyn Transport>,
+    options: PoolOptions,
+    places: Arc<Semaphore>,
+    hosts: Mutex<BTreeMap<String, Weak<Semaphore>>>,
+    budget: FetchBudget,
+    clock: Clock,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("transport", &self.transport)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fetcher {
+    /// A fetcher over `transport`.
+    #[must_use]
+    pub fn new(transport: Arc<dyn Transport>, options: PoolOptions, clock: Clock) -> Self {
+        Self {
+            transport,
+            places: Arc::new(Semaphore::new(options.concurrent.max(1))),
+            hosts: Mutex::default(),
+            budget: FetchBudget::new(options.per_minute),
+            options,
+            clock,
+        }
+    }
+
+    /// Sends `request` for `purpose`.
+    ///
+    /// # Errors
+    /// [`TransportError`]; [`TransportError::Busy`] when the source's budget is spent or no place
+    /// came free in time.
+    pub async fn send(
+        &self,
+        request: Request,
+        purpose: Purpose,
+    ) -> Result<Response, TransportError> {
+        let Purpose::Inbound { source } = purpose else {
+            return self.transport.send(request).await;
+        };
+        self.budget
+            .spend(source, (self.clock)())
+            .map_err(|retry_after_s| TransportError::Busy { retry_after_s })?;
+        let _places = tokio::time::timeout(self.options.wait, self.places_for(&request.url))
+            .await
+            .map_err(|_| TransportError::Busy { retry_after_s: 30 })?;
+        self.transport.send(request).await
+    }
+
+    /// A place towards the host first, so that who waits for a slow host takes none of the others'.
+    async fn places_for(&self, url: &str) -> [Option<OwnedSemaphorePermit>; 2] {
+        let host = self.host_places(url).acquire_owned().await.ok();
+        [host, Arc::clone(&self.places).acquire_owned().await.ok()]
+    }
+
+    fn host_places(&self, url: &str) -> Arc<Semaphore> {
+        let host = Origin::of(url).map_or_else(String::new, |origin| origin.authority().to_owned());
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = hosts.get(&host).and_then(Weak::upgrade) {
+            return places;
+        }
+        if hosts.len() >= HOSTS {
+            hosts.retain(|_, places| places.strong_count() > 0);
+        }
+        let places = Arc::new(Semaphore::new(self.options.per_host.max(1)));
+        hosts.insert(host, Arc::downgrade(&places));
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests;
