@@ -35,7 +35,8 @@ fn placed(error: &serde_json::Error) -> NotationError {
     if let Some(bare) = message.strip_suffix(&format!(" at line {line} column {column}")) {
         message.truncate(bare.len());
     }
-    NotationError::at_line(line, column, message)
+    // At the very start its column is 0.
+    NotationError::at_line(line, column.max(1), message)
 }
 
 /// Builds a value that may nest so many levels.
