@@ -6,3 +6,5 @@
 
 pub mod engine;
 pub mod journal;
+pub mod lock;
+pub mod vault;
