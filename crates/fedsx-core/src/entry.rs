@@ -1,1 +1,387 @@
-//! To be written.
+//! What the journal holds: one entry for each change of kernel state.
+//!
+//! An entry carries what `decide` used and `apply` needs, so that applying it again, years later and
+//! under another configuration, gives the same rows (design, section 4). The encoding is CBOR with
+//! numbered fields (minicbor): fields are added with new numbers, and a number is never used again.
+//!
+//! Control entries whose numbers are kept for what comes later, and which this version refuses to
+//! read: 4 activated, 5 admitted, 6 erased, 7 host block, 8 role, 9 trust policy, 10 expiry,
+//! 11 genesis adopted, 12 trigger settled.
+
+use minicbor::{Decode, Encode};
+
+use crate::cid::Digest;
+use crate::key::KeyRecord;
+use crate::notation::Notation;
+
+/// A local actor's number, given in the order of creation, from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ActorNo(#[n(0)] pub u32);
+
+/// Which of an actor's two logs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Side {
+    /// What the actor published.
+    #[n(0)]
+    Outbox,
+    /// What reached the actor.
+    #[n(1)]
+    Inbox,
+}
+
+/// One local log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+pub struct LogId {
+    /// Whose.
+    #[n(0)]
+    pub actor: ActorNo,
+    /// Which.
+    #[n(1)]
+    pub side: Side,
+}
+
+impl LogId {
+    /// The outbox log of `actor`.
+    #[must_use]
+    pub const fn outbox(actor: ActorNo) -> Self {
+        Self {
+            actor,
+            side: Side::Outbox,
+        }
+    }
+
+    /// The inbox log of `actor`.
+    #[must_use]
+    pub const fn inbox(actor: ActorNo) -> Self {
+        Self {
+            actor,
+            side: Side::Inbox,
+        }
+    }
+}
+
+/// A log and the place in it, from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Joined {
+    /// The log.
+    #[n(0)]
+    pub log: LogId,
+    /// The place.
+    #[n(1)]
+    pub seq: u64,
+}
+
+/// By what an activity was authenticated when it was received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Authenticated {
+    /// Published here.
+    #[n(0)]
+    Local,
+    /// By a Data Integrity proof inside the document.
+    #[n(1)]
+    Proof,
+    /// By the HTTP signature of the delivery.
+    #[n(2)]
+    HttpSignature,
+    /// By fetching the `id` from its origin.
+    #[n(3)]
+    Origin,
+}
+
+/// Who may read an activity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Visibility {
+    /// Everybody: the public collection is addressed.
+    #[n(0)]
+    Public,
+    /// The sender's followers and who is addressed.
+    #[n(1)]
+    Followers,
+    /// Who is addressed.
+    #[n(2)]
+    Direct,
+}
+
+impl Visibility {
+    /// The word used in tables and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Followers => "followers",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+/// What kind of actor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ActorKind {
+    /// A human being.
+    #[n(0)]
+    Person,
+    /// A program.
+    #[n(1)]
+    Service,
+    /// A group.
+    #[n(2)]
+    Group,
+}
+
+impl ActorKind {
+    /// The AS2 type.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "Person",
+            Self::Service => "Service",
+            Self::Group => "Group",
+        }
+    }
+}
+
+/// What an activity does to the state that the kernel itself must trust. Actors are named by URL,
+/// because either side of a relation may be local.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Effect {
+    /// A local actor begins.
+    #[n(0)]
+    ActorCreated {
+        /// Its number.
+        #[n(0)]
+        no: ActorNo,
+        /// Its name.
+        #[n(1)]
+        name: String,
+        /// Its kind.
+        #[n(2)]
+        kind: ActorKind,
+        /// Whether follows wait for an answer by hand.
+        #[n(3)]
+        manual_approval: bool,
+        /// Its signing keys.
+        #[n(4)]
+        keys: Vec<KeyRecord>,
+        /// Its URL.
+        #[n(5)]
+        url: String,
+    },
+    /// `Follow`.
+    #[n(1)]
+    Follow {
+        /// Who follows.
+        #[n(0)]
+        follower: String,
+        /// Who is followed.
+        #[n(1)]
+        followed: String,
+        /// Where the follower, when remote, receives.
+        #[n(2)]
+        inbox: Option<String>,
+        /// The follower's shared inbox, when remote.
+        #[n(3)]
+        shared_inbox: Option<String>,
+    },
+    /// `Accept` of a follow, by the followed.
+    #[n(2)]
+    Accept {
+        /// Which follow.
+        #[n(0)]
+        follow: FollowRef,
+    },
+    /// `Reject` of a follow, by the followed.
+    #[n(3)]
+    Reject {
+        /// Which follow.
+        #[n(0)]
+        follow: FollowRef,
+    },
+    /// `Undo` of a follow, by the follower.
+    #[n(4)]
+    UndoFollow {
+        /// Which follow.
+        #[n(0)]
+        follow: FollowRef,
+    },
+    /// `Block`.
+    #[n(5)]
+    Block {
+        /// Who blocks.
+        #[n(0)]
+        blocker: String,
+        /// Who is blocked.
+        #[n(1)]
+        blocked: String,
+    },
+    /// `Undo` of a block.
+    #[n(6)]
+    UndoBlock {
+        /// Who blocked.
+        #[n(0)]
+        blocker: String,
+        /// Who was blocked.
+        #[n(1)]
+        blocked: String,
+    },
+    /// A remote actor deleted itself.
+    #[n(7)]
+    ActorDeleted {
+        /// Which.
+        #[n(0)]
+        actor: String,
+    },
+}
+
+/// A follow as an `Accept`, `Reject` or `Undo` names it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct FollowRef {
+    /// Who follows.
+    #[n(0)]
+    pub follower: String,
+    /// Who is followed.
+    #[n(1)]
+    pub followed: String,
+    /// The id of the `Follow`, where one was given.
+    #[n(2)]
+    pub id: Option<String>,
+    /// Whether the pair was given (the Follow was embedded), or the id alone.
+    #[n(3)]
+    pub embedded: bool,
+}
+
+/// The header of an activity: everything but the document.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct Activity {
+    /// The digest inside the document's CID.
+    #[n(0)]
+    pub digest: Digest,
+    /// The document's `id`.
+    #[n(1)]
+    pub id: String,
+    /// The document's `type`.
+    #[n(2)]
+    pub verb: String,
+    /// The document's `actor`.
+    #[n(3)]
+    pub actor: String,
+    /// The `id` of the object, where it has one.
+    #[n(4)]
+    pub object_id: Option<String>,
+    /// `published`, Unix milliseconds; the time received where the document has none.
+    #[n(5)]
+    pub published_ms: i64,
+    /// By what it was authenticated.
+    #[n(6)]
+    pub authenticated: Authenticated,
+    /// The key that did, as a Multikey or an RSA key id.
+    #[n(7)]
+    pub key: Option<String>,
+    /// Who may read it.
+    #[n(8)]
+    pub visibility: Visibility,
+    /// The notation of the document's bytes.
+    #[n(9)]
+    pub notation: Notation,
+    /// The local logs it joins.
+    #[n(10)]
+    pub joined: Vec<Joined>,
+    /// `bto` and `bcc`, which never leave in the document.
+    #[n(11)]
+    pub hidden: Vec<String>,
+    /// What it does to kernel state.
+    #[n(12)]
+    pub effect: Option<Effect>,
+    /// Whether it has to go out to others: a fan-out row is implied.
+    #[n(13)]
+    pub fan_out: bool,
+    /// Whether it was filled in from history.
+    #[n(14)]
+    pub backfilled: bool,
+    /// What an audience defined in SX resolved to at append.
+    #[n(15)]
+    pub audience: Vec<String>,
+    /// The definitions used, by the digests of their CIDs.
+    #[n(16)]
+    pub definitions: Vec<Digest>,
+}
+
+/// A change of kernel state that is no activity.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub enum Control {
+    /// A kept activity joins further local logs.
+    #[n(1)]
+    Placed {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
+        /// The logs.
+        #[n(1)]
+        joined: Vec<Joined>,
+    },
+    /// A valid proof arrived for a document kept without one; the payload is the document with it.
+    #[n(2)]
+    ProofAttached {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
+        /// The notation of the payload.
+        #[n(1)]
+        notation: Notation,
+        /// The key, as a Multikey.
+        #[n(2)]
+        key: String,
+    },
+    /// Every relation with a peer ends, because the peer is gone.
+    #[n(3)]
+    PeerGone {
+        /// The peer's URL.
+        #[n(0)]
+        peer: String,
+    },
+}
+
+/// What an entry is.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub enum Subject {
+    /// An activity; the payload is the document as received.
+    #[n(0)]
+    Activity(#[n(0)] Box<Activity>),
+    /// A control entry.
+    #[n(1)]
+    Control(#[n(0)] Control),
+}
+
+/// The header of every entry.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct Header {
+    /// The place in the journal, from 1.
+    #[n(0)]
+    pub offset: u64,
+    /// When it was received, Unix milliseconds.
+    #[n(1)]
+    pub received_ms: i64,
+    /// What it is.
+    #[n(2)]
+    pub subject: Subject,
+}
+
+impl Header {
+    /// The bytes the journal keeps.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        minicbor::to_vec(self).expect("writing to a Vec can't fail")
+    }
+
+    /// Reads what [`Header::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are not such a header, or one of a later version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, minicbor::decode::Error> {
+        minicbor::decode(bytes)
+    }
+}

@@ -1,1 +1,314 @@
-//! To be written.
+//! The follow table: what each input does to the relation of a local actor with a peer (design,
+//! section 7), for both directions and both sides of the wire.
+//!
+//! Pure and total: every (relation, input) has an outcome, and the test prints all of them as one
+//! page. Who may give an input is judged before (`decide/authority.rs`); blocks are kept beside the
+//! relation and refuse a `Follow` before it reaches this table.
+
+use minicbor::{Decode, Encode};
+
+use crate::limits::EARLY_UNDO_MS;
+
+/// Which way a relation points, seen from the local actor.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Direction {
+    /// The peer follows the local actor.
+    #[n(0)]
+    Follower,
+    /// The local actor follows the peer.
+    #[n(1)]
+    Following,
+}
+
+/// How far a relation has come.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Phase {
+    /// There is none.
+    #[default]
+    #[n(0)]
+    None,
+    /// Asked for, not answered.
+    #[n(1)]
+    Pending,
+    /// Accepted.
+    #[n(2)]
+    Accepted,
+}
+
+impl Phase {
+    /// The word used in tables and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
+/// An `Undo` that came before its `Follow`.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct EarlyUndo {
+    /// The id of the `Follow` that it undoes.
+    #[n(0)]
+    pub id: String,
+    /// Until when it is remembered, Unix milliseconds.
+    #[n(1)]
+    pub until_ms: i64,
+}
+
+/// The relation of one local actor with one peer in one direction.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Encode, Decode)]
+pub struct Relation {
+    /// How far it has come.
+    #[n(0)]
+    pub phase: Phase,
+    /// The id of the `Follow` it stands on.
+    #[n(1)]
+    pub id: Option<String>,
+    /// The id before that one: what names it is stale.
+    #[n(2)]
+    pub previous: Option<String>,
+    /// An `Undo` that came early.
+    #[n(3)]
+    pub early_undo: Option<EarlyUndo>,
+    /// When the present phase began, Unix milliseconds.
+    #[n(4)]
+    pub since_ms: i64,
+    /// Where a remote follower receives.
+    #[n(5)]
+    pub inbox: Option<String>,
+    /// Its shared inbox.
+    #[n(6)]
+    pub shared_inbox: Option<String>,
+}
+
+/// What happens to a relation. Which follow an answer means is given by its `id`, by the pair (the
+/// Follow was embedded), or both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input<'a> {
+    /// A `Follow` with this id.
+    Follow {
+        /// Its id.
+        id: &'a str,
+    },
+    /// The followed accepts.
+    Accept(Which<'a>),
+    /// The followed rejects or removes.
+    Reject(Which<'a>),
+    /// The follower takes it back.
+    Undo(Which<'a>),
+    /// The local actor blocks the peer.
+    BlockedByUs,
+    /// The peer blocks the local actor.
+    BlockedByThem,
+    /// The peer's actor is deleted, or its inbox is gone.
+    PeerGone,
+}
+
+/// Which follow is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Which<'a> {
+    /// The id given.
+    pub id: Option<&'a str>,
+    /// Whether the pair was given with it.
+    pub pair: bool,
+}
+
+/// What is owed to the peer, published by a worker and settled by its entry.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Owed {
+    /// `Accept` of the peer's follow.
+    #[n(0)]
+    Accept {
+        /// The id of the Follow.
+        #[n(0)]
+        id: String,
+    },
+    /// `Reject` of the peer's follow.
+    #[n(1)]
+    Reject {
+        /// The id of the Follow.
+        #[n(0)]
+        id: String,
+    },
+    /// `Undo` of the local actor's follow.
+    #[n(2)]
+    Undo {
+        /// The id of the Follow.
+        #[n(0)]
+        id: String,
+    },
+}
+
+/// What an input led to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The relation afterwards.
+    pub relation: Relation,
+    /// What is now owed to the peer, if anything.
+    pub owed: Option<Owed>,
+    /// Whether the input meant anything; an ignored one changes nothing and is not kept.
+    pub ignored: bool,
+}
+
+/// The table. `manual` says whether the local actor answers follows by hand.
+#[must_use]
+pub fn step(
+    direction: Direction,
+    manual: bool,
+    relation: &Relation,
+    input: Input<'_>,
+    now_ms: i64,
+) -> Outcome {
+    match input {
+        Input::Follow { id } => follow(direction, manual, relation, id, now_ms),
+        Input::Accept(which) if relation.is_meant(which) => {
+            let mut next = relation.clone();
+            if next.phase != Phase::Accepted {
+                next.phase = Phase::Accepted;
+                next.since_ms = now_ms;
+            }
+            changed(next, None)
+        }
+        Input::Reject(which) if relation.is_meant(which) => changed(relation.ended(now_ms), None),
+        Input::Undo(which) if relation.is_meant(which) => {
+            let ended = relation.ended(now_ms);
+            match which.id {
+                // Meant by the pair: a follow under the id that stands beside it may still come.
+                Some(id) if relation.id.as_deref() != Some(id) => {
+                    changed(ended.remembering(id, now_ms), None)
+                }
+                _ => changed(ended, None),
+            }
+        }
+        Input::Undo(which) => early_undo(relation, which, now_ms),
+        Input::Accept(_) | Input::Reject(_) => ignored(relation),
+        Input::BlockedByUs | Input::BlockedByThem | Input::PeerGone => {
+            ended_by_block(direction, relation, input, now_ms)
+        }
+    }
+}
+
+fn follow(
+    direction: Direction,
+    manual: bool,
+    relation: &Relation,
+    id: &str,
+    now_ms: i64,
+) -> Outcome {
+    if relation
+        .early_undo
+        .as_ref()
+        .is_some_and(|undo| undo.id == id && now_ms < undo.until_ms)
+        || relation.previous.as_deref() == Some(id)
+    {
+        return ignored(relation);
+    }
+    let mut next = relation.clone();
+    if next.id.as_deref() != Some(id) {
+        next.previous = next.id.replace(id.to_owned()).or(next.previous);
+    }
+    if next.phase == Phase::None {
+        next.phase = Phase::Pending;
+        next.since_ms = now_ms;
+    }
+    let answered = next.phase == Phase::Accepted || !manual;
+    let owed =
+        (direction == Direction::Follower && answered).then(|| Owed::Accept { id: id.to_owned() });
+    changed(next, owed)
+}
+
+fn early_undo(relation: &Relation, which: Which<'_>, now_ms: i64) -> Outcome {
+    match which.id {
+        // Naming a follow that was replaced or has ended already says nothing new.
+        Some(id) if relation.previous.as_deref() != Some(id) => {
+            changed(relation.clone().remembering(id, now_ms), None)
+        }
+        _ => ignored(relation),
+    }
+}
+
+fn ended_by_block(
+    direction: Direction,
+    relation: &Relation,
+    input: Input<'_>,
+    now_ms: i64,
+) -> Outcome {
+    if relation.phase == Phase::None {
+        return ignored(relation);
+    }
+    let owed = match (input, direction, &relation.id) {
+        (Input::BlockedByUs, Direction::Follower, Some(id)) => {
+            Some(Owed::Reject { id: id.clone() })
+        }
+        (Input::BlockedByUs, Direction::Following, Some(id)) => Some(Owed::Undo { id: id.clone() }),
+        _ => None,
+    };
+    changed(relation.ended(now_ms), owed)
+}
+
+fn changed(relation: Relation, owed: Option<Owed>) -> Outcome {
+    Outcome {
+        relation,
+        owed,
+        ignored: false,
+    }
+}
+
+fn ignored(relation: &Relation) -> Outcome {
+    Outcome {
+        relation: relation.clone(),
+        owed: None,
+        ignored: true,
+    }
+}
+
+impl Relation {
+    /// Whether an answer means the follow this relation stands on: by its id, or by the pair unless
+    /// the id beside the pair is one that was replaced. (Some servers make up a new id when they
+    /// embed a Follow in its Undo, so an unknown id beside the right pair still counts.)
+    #[must_use]
+    pub fn is_meant(&self, which: Which<'_>) -> bool {
+        if self.phase == Phase::None {
+            return false;
+        }
+        match which.id {
+            Some(id) if self.id.as_deref() == Some(id) => true,
+            Some(id) => which.pair && self.previous.as_deref() != Some(id),
+            None => which.pair,
+        }
+    }
+
+    fn ended(&self, now_ms: i64) -> Self {
+        Self {
+            phase: Phase::None,
+            id: None,
+            previous: self.id.clone().or_else(|| self.previous.clone()),
+            early_undo: self.early_undo.clone(),
+            since_ms: now_ms,
+            inbox: None,
+            shared_inbox: None,
+        }
+    }
+
+    fn remembering(mut self, id: &str, now_ms: i64) -> Self {
+        self.early_undo = Some(EarlyUndo {
+            id: id.to_owned(),
+            until_ms: now_ms + EARLY_UNDO_MS,
+        });
+        self
+    }
+
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.phase == Phase::None && self.previous.is_none() && self.early_undo.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests;

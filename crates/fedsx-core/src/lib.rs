@@ -9,6 +9,7 @@ pub mod apply;
 pub mod audience;
 pub mod canonical;
 pub mod cid;
+pub mod context;
 pub mod decide;
 pub mod entry;
 pub mod envelope;

@@ -11,17 +11,23 @@ pub mod sx;
 
 use std::fmt;
 
+use minicbor::{Decode, Encode};
+
 use crate::refusal::{Code, Refusal};
 use crate::value::{Map, Value};
 
 /// How a value is written down.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
 pub enum Notation {
     /// JSON, the default.
+    #[n(0)]
     Json,
     /// S-expressions, for people.
+    #[n(1)]
     Sx,
     /// CBOR, deterministically encoded.
+    #[n(2)]
     Cbor,
 }
 

@@ -24,6 +24,7 @@ pub enum Code {
     Future,
     Equivocation,
     NotAuthorised,
+    UndefinedVerb,
     QueueFull,
     TokenRequired,
     NotFound,
@@ -38,7 +39,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the pipeline.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::RateLimited,
         Self::Blocked,
         Self::TooLarge,
@@ -53,6 +54,7 @@ impl Code {
         Self::Future,
         Self::Equivocation,
         Self::NotAuthorised,
+        Self::UndefinedVerb,
         Self::QueueFull,
         Self::TokenRequired,
         Self::NotFound,
@@ -83,6 +85,7 @@ impl Code {
             Self::Future => "future",
             Self::Equivocation => "equivocation",
             Self::NotAuthorised => "not-authorised",
+            Self::UndefinedVerb => "undefined-verb",
             Self::QueueFull => "queue-full",
             Self::TokenRequired => "token-required",
             Self::NotFound => "not-found",
@@ -110,7 +113,7 @@ impl Code {
             Self::Gone => 410,
             Self::TooLarge => 413,
             Self::MediaType => 415,
-            Self::Envelope | Self::Future | Self::Unresolvable => 422,
+            Self::Envelope | Self::Future | Self::UndefinedVerb | Self::Unresolvable => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::KeysUnresolved | Self::QueueFull => 503,

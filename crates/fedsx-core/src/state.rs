@@ -1,1 +1,252 @@
-//! To be written.
+//! The kernel's own state, as `decide` and `apply` read it and as the rows that `apply` writes.
+//!
+//! The rows are typed here and laid out as bytes in one place, the store's schema. Everything in
+//! them is a fold of the journal. Deliberately absent: policy, caches and delivery progress.
+
+use minicbor::{Decode, Encode};
+
+use crate::cid::Digest;
+use crate::entry::{Activity, ActorKind, ActorNo, Effect, Joined, LogId};
+use crate::follow::{Direction, Owed, Relation};
+use crate::key::KeyRecord;
+
+/// Where an entry stands in the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct At {
+    /// Its offset.
+    #[n(0)]
+    pub offset: u64,
+    /// The segment file's number.
+    #[n(1)]
+    pub segment: u32,
+    /// The byte position of its frame there.
+    #[n(2)]
+    pub position: u32,
+}
+
+/// A local actor.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Actor {
+    /// Its number.
+    #[n(0)]
+    pub no: ActorNo,
+    /// Its name.
+    #[n(1)]
+    pub name: String,
+    /// Its URL.
+    #[n(6)]
+    pub url: String,
+    /// Its kind.
+    #[n(2)]
+    pub kind: ActorKind,
+    /// Whether follows wait for an answer by hand.
+    #[n(3)]
+    pub manual_approval: bool,
+    /// Its keys, current and superseded.
+    #[n(4)]
+    pub keys: Vec<KeyRecord>,
+    /// The entry whose activity embeds its present document.
+    #[n(5)]
+    pub document: At,
+}
+
+/// What is known of an activity that was kept.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Seen {
+    /// The entry.
+    #[n(0)]
+    pub at: At,
+    /// Whether it has a valid proof.
+    #[n(1)]
+    pub proved: bool,
+    /// The local logs that the entry itself joined.
+    #[n(2)]
+    pub joined: Vec<Joined>,
+    /// Where the document with a proof attached later stands.
+    #[n(3)]
+    pub with_proof: Option<At>,
+}
+
+/// An accepted follower, for as long as it was one.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Follower {
+    /// The follower's URL.
+    #[n(0)]
+    pub peer: String,
+    /// The offset of the Accept.
+    #[n(1)]
+    pub from: u64,
+    /// The offset at which it ended, exclusive.
+    #[n(2)]
+    pub until: Option<u64>,
+    /// Where a remote follower receives.
+    #[n(3)]
+    pub inbox: Option<String>,
+    /// Its shared inbox.
+    #[n(4)]
+    pub shared_inbox: Option<String>,
+}
+
+/// Who blocked whom, seen from a local actor.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Encode, Decode)]
+pub struct Blocks {
+    /// The local actor blocks the peer.
+    #[n(0)]
+    pub ours: bool,
+    /// The peer blocks the local actor.
+    #[n(1)]
+    pub theirs: bool,
+}
+
+impl Blocks {
+    /// Whether either blocks the other.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.ours || self.theirs
+    }
+}
+
+/// How many entries of an outbox there are for each kind of reader, and the last `published`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Encode, Decode)]
+pub struct OutboxTotals {
+    /// Public ones.
+    #[n(0)]
+    pub public: u64,
+    /// Those for followers only.
+    #[n(1)]
+    pub followers: u64,
+    /// The `published` of the newest, Unix milliseconds.
+    #[n(2)]
+    pub last_published_ms: i64,
+}
+
+/// How many accepted relations an actor has.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Encode, Decode)]
+pub struct RelationTotals {
+    /// Accepted followers.
+    #[n(0)]
+    pub followers: u64,
+    /// Those it follows, accepted.
+    #[n(1)]
+    pub following: u64,
+}
+
+/// The state could not be read: a fault of the store, never of the input.
+#[derive(Debug, thiserror::Error)]
+#[error("the index can't be read: {0}")]
+pub struct StateError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Reads of the applied state. Peers are named by the URL of their actor.
+pub trait State {
+    /// The local actor of that name.
+    ///
+    /// # Errors
+    /// When the store can't be read; so for all of these.
+    fn actor_by_name(&self, name: &str) -> Result<Option<Actor>, StateError>;
+    /// The local actor of that URL.
+    fn actor_by_url(&self, url: &str) -> Result<Option<Actor>, StateError>;
+    /// The local actor of that number.
+    fn actor(&self, no: ActorNo) -> Result<Option<Actor>, StateError>;
+    /// How many local actors there are: the next one's number.
+    fn actor_count(&self) -> Result<u32, StateError>;
+    /// What is known of a document.
+    fn seen(&self, digest: &Digest) -> Result<Option<Seen>, StateError>;
+    /// Whether a kept document is in `log`.
+    fn in_log(&self, digest: &Digest, log: LogId) -> Result<bool, StateError>;
+    /// The document kept under an `id`.
+    fn digest_of_id(&self, id: &str) -> Result<Option<Digest>, StateError>;
+    /// The `Create` kept for the object of that `id`.
+    fn digest_of_object(&self, object_id: &str) -> Result<Option<Digest>, StateError>;
+    /// The header of the activity kept under an `id`.
+    fn activity_of_id(&self, id: &str) -> Result<Option<Box<Activity>>, StateError>;
+    /// The actor who created the object of that `id`, when its `Create` is kept.
+    fn creator_of(&self, object_id: &str) -> Result<Option<String>, StateError>;
+    /// What the activity kept under an `id` did to kernel state.
+    fn effect_of(&self, id: &str) -> Result<Option<Effect>, StateError> {
+        Ok(self
+            .activity_of_id(id)?
+            .and_then(|activity| activity.effect))
+    }
+    /// The actor of the activity kept under an `id`.
+    fn actor_of(&self, id: &str) -> Result<Option<String>, StateError> {
+        Ok(self.activity_of_id(id)?.map(|activity| activity.actor))
+    }
+    /// How many entries a log has.
+    fn log_len(&self, log: LogId) -> Result<u64, StateError>;
+    /// The relation of a local actor with a peer, in one direction.
+    fn relation(
+        &self,
+        actor: ActorNo,
+        direction: Direction,
+        peer: &str,
+    ) -> Result<Relation, StateError>;
+    /// The last period for which the peer was an accepted follower.
+    fn last_follower(&self, actor: ActorNo, peer: &str) -> Result<Option<Follower>, StateError>;
+    /// Who blocks whom.
+    fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError>;
+    /// The local actors with any relation or block with a peer, and whether each follows it (accepted).
+    fn locals_related(&self, peer: &str) -> Result<Vec<(ActorNo, bool)>, StateError>;
+    /// What is owed to a peer.
+    fn owed(&self, actor: ActorNo, peer: &str) -> Result<Vec<Owed>, StateError>;
+    /// The totals of an outbox.
+    fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError>;
+    /// The totals of relations.
+    fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
+}
+
+/// One change of a row, as `apply` gives it.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "the fields are those of the types above")]
+pub enum Row {
+    /// An actor, by number, name and URL.
+    Actor(Actor),
+    /// A document is kept.
+    Seen { digest: Digest, seen: Seen },
+    /// An `id` names a document.
+    Id { id: String, digest: Digest },
+    /// An object's `id` names the `Create` that brought it.
+    Object { id: String, digest: Digest },
+    /// A place in a log.
+    Log { joined: Joined, at: At },
+    /// A document joined a log by a later entry.
+    Placed { digest: Digest, joined: Joined },
+    /// A relation; the default one is no row.
+    Relation {
+        actor: ActorNo,
+        direction: Direction,
+        peer: String,
+        relation: Relation,
+    },
+    /// A follower's period.
+    Follower { actor: ActorNo, follower: Follower },
+    /// Blocks; none is no row.
+    Blocks {
+        actor: ActorNo,
+        peer: String,
+        blocks: Blocks,
+    },
+    /// Whether a local actor has any relation or block with a peer, and then whether it follows it.
+    Related {
+        actor: ActorNo,
+        peer: String,
+        follows: Option<bool>,
+    },
+    /// What is owed to a peer; empty is no row.
+    Owed {
+        actor: ActorNo,
+        peer: String,
+        owed: Vec<Owed>,
+    },
+    /// An entry that has to go out to others.
+    FanOut { offset: u64, actor: ActorNo },
+    /// Totals of an outbox.
+    OutboxTotals {
+        actor: ActorNo,
+        totals: OutboxTotals,
+    },
+    /// Totals of relations.
+    RelationTotals {
+        actor: ActorNo,
+        totals: RelationTotals,
+    },
+}

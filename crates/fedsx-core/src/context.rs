@@ -1,0 +1,51 @@
+//! The `@context` of what is emitted, always an array (design, section 3). Contexts are never
+//! fetched: they are here for peers that read JSON-LD.
+
+use crate::value::{List, Map, Value};
+
+/// ActivityStreams 2.0.
+pub const ACTIVITYSTREAMS: &str = "https://www.w3.org/ns/activitystreams";
+/// Data Integrity proofs.
+pub const DATA_INTEGRITY: &str = "https://w3id.org/security/data-integrity/v1";
+/// `publicKey` and its members.
+pub const SECURITY: &str = "https://w3id.org/security/v1";
+/// Controlled identifiers: `assertionMethod`, where JSON-LD peers find it.
+pub const CID_V1: &str = "https://www.w3.org/ns/cid/v1";
+
+/// The context of activities and objects.
+#[must_use]
+pub fn of_activity() -> Value {
+    array(&[ACTIVITYSTREAMS, DATA_INTEGRITY])
+}
+
+/// The context of actor documents.
+#[must_use]
+pub fn of_actor() -> Value {
+    array(&[ACTIVITYSTREAMS, SECURITY, CID_V1])
+}
+
+fn array(urls: &[&str]) -> Value {
+    let urls = urls.iter().map(|url| Value::from(*url));
+    Value::List(urls.chain([Value::Map(terms())]).collect::<List>())
+}
+
+/// The terms of our own.
+fn terms() -> Map {
+    let reference = |name: &str| {
+        Value::Map(Map::from([
+            ("@id", Value::from(format!("fedsx:{name}"))),
+            ("@type", "@id".into()),
+        ]))
+    };
+    Map::from([
+        ("fedsx", Value::from("urn:fedsx:ns#")),
+        ("backfill", "fedsx:backfill".into()),
+        ("causedBy", "fedsx:causedBy".into()),
+        ("definition", "fedsx:definition".into()),
+        ("definedBy", "fedsx:definedBy".into()),
+        ("keyHistory", reference("keyHistory")),
+        ("objectCid", "fedsx:objectCid".into()),
+        ("superseded", "fedsx:superseded".into()),
+        ("supersededBy", reference("supersededBy")),
+    ])
+}

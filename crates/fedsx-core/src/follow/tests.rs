@@ -1,0 +1,198 @@
+//! The follow table as one page, and what must hold of it under any order of inputs.
+
+use std::fmt::Write;
+
+use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
+
+use super::{Direction, Input, Outcome, Owed, Phase, Relation, Which, step};
+
+const NOW: i64 = 1_000;
+
+fn standing(phase: Phase) -> Relation {
+    let id = (phase != Phase::None).then(|| "f1".to_owned());
+    Relation {
+        phase,
+        id,
+        previous: Some("f0".to_owned()),
+        ..Relation::default()
+    }
+}
+
+fn by_id(id: &str) -> Which<'_> {
+    Which {
+        id: Some(id),
+        pair: false,
+    }
+}
+
+const PAIR: Which<'_> = Which {
+    id: None,
+    pair: true,
+};
+
+fn inputs() -> Vec<(&'static str, Input<'static>)> {
+    let both = |id| Which {
+        id: Some(id),
+        pair: true,
+    };
+    vec![
+        ("Follow f1", Input::Follow { id: "f1" }),
+        ("Follow f2, a new id", Input::Follow { id: "f2" }),
+        (
+            "Follow f0, replaced or ended before",
+            Input::Follow { id: "f0" },
+        ),
+        ("Accept f1", Input::Accept(by_id("f1"))),
+        ("Accept f9, unknown id", Input::Accept(by_id("f9"))),
+        ("Accept f9 with the pair", Input::Accept(both("f9"))),
+        ("Accept by the pair", Input::Accept(PAIR)),
+        ("Reject f1", Input::Reject(by_id("f1"))),
+        ("Reject f9, unknown id", Input::Reject(by_id("f9"))),
+        ("Reject by the pair", Input::Reject(PAIR)),
+        ("Undo f1", Input::Undo(by_id("f1"))),
+        (
+            "Undo f0, replaced or ended before",
+            Input::Undo(by_id("f0")),
+        ),
+        ("Undo f0 with the pair", Input::Undo(both("f0"))),
+        ("Undo f9, unknown id", Input::Undo(by_id("f9"))),
+        ("Undo f9 with the pair", Input::Undo(both("f9"))),
+        ("Undo by the pair", Input::Undo(PAIR)),
+        ("Block by the local actor", Input::BlockedByUs),
+        ("Block by the peer", Input::BlockedByThem),
+        ("Delete of the peer, or its inbox gone", Input::PeerGone),
+    ]
+}
+
+fn line(outcome: &Outcome) -> String {
+    if outcome.ignored {
+        return "ignored".to_owned();
+    }
+    let relation = &outcome.relation;
+    let mut line = relation.phase.as_str().to_owned();
+    if let Some(id) = &relation.id {
+        write!(line, " on {id}").expect("writes to a String");
+    }
+    if let Some(undo) = &relation.early_undo {
+        write!(line, ", undo of {} remembered", undo.id).expect("writes to a String");
+    }
+    match &outcome.owed {
+        Some(Owed::Accept { id }) => write!(line, ", Accept {id} owed"),
+        Some(Owed::Reject { id }) => write!(line, ", Reject {id} owed"),
+        Some(Owed::Undo { id }) => write!(line, ", Undo {id} owed"),
+        None => Ok(()),
+    }
+    .expect("writes to a String");
+    line
+}
+
+#[test]
+fn the_table() {
+    let mut page = String::new();
+    let titles = [
+        (
+            Direction::Follower,
+            false,
+            "the peer follows the local actor, who accepts by itself",
+        ),
+        (
+            Direction::Follower,
+            true,
+            "the peer follows the local actor, who answers by hand",
+        ),
+        (
+            Direction::Following,
+            false,
+            "the local actor follows the peer",
+        ),
+    ];
+    for (direction, manual, title) in titles {
+        writeln!(page, "{title}\n{}", "-".repeat(title.len())).expect("writes to a String");
+        for phase in [Phase::None, Phase::Pending, Phase::Accepted] {
+            for (name, input) in inputs() {
+                let outcome = step(direction, manual, &standing(phase), input, NOW);
+                writeln!(page, "{:<9} {name:<40} {}", phase.as_str(), line(&outcome))
+                    .expect("writes to a String");
+            }
+        }
+        page.push('\n');
+    }
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn an_undo_that_came_early_swallows_its_follow_for_six_hours() {
+    let start = Relation::default();
+    let undone = step(
+        Direction::Follower,
+        false,
+        &start,
+        Input::Undo(by_id("f1")),
+        NOW,
+    )
+    .relation;
+    let follow = Input::Follow { id: "f1" };
+    let early = step(
+        Direction::Follower,
+        false,
+        &undone,
+        follow,
+        NOW + 6 * 3_600_000 - 1,
+    );
+    assert!(early.ignored);
+    let late = step(
+        Direction::Follower,
+        false,
+        &undone,
+        follow,
+        NOW + 6 * 3_600_000,
+    );
+    assert_eq!(late.relation.phase, Phase::Pending);
+}
+
+fn any_input() -> impl Strategy<Value = Input<'static>> {
+    let id = || prop_oneof![Just("f0"), Just("f1"), Just("f2")];
+    let which = || (id(), proptest::bool::ANY).prop_map(|(id, pair)| Which { id: Some(id), pair });
+    prop_oneof![
+        id().prop_map(|id| Input::Follow { id }),
+        which().prop_map(Input::Accept),
+        which().prop_map(Input::Reject),
+        which().prop_map(Input::Undo),
+        Just(Input::BlockedByUs),
+        Just(Input::PeerGone),
+    ]
+}
+
+proptest! {
+    /// Receiving everything twice in a row, as at-least-once delivery does, is receiving it once.
+    #[test]
+    fn duplicates_change_nothing(
+        inputs in proptest::collection::vec(any_input(), 0..40),
+        manual in proptest::bool::ANY,
+    ) {
+        for direction in [Direction::Follower, Direction::Following] {
+            let mut once = Relation::default();
+            let mut twice = Relation::default();
+            for input in &inputs {
+                once = step(direction, manual, &once, *input, NOW).relation;
+                twice = step(direction, manual, &twice, *input, NOW).relation;
+                twice = step(direction, manual, &twice, *input, NOW).relation;
+            }
+            proptest::prop_assert_eq!(&once, &twice);
+        }
+    }
+
+    /// A follow and its undo end in no relation, in whichever order they come.
+    #[test]
+    fn follow_and_undo_commute(undo_first in proptest::bool::ANY, pair in proptest::bool::ANY) {
+        let undo = Input::Undo(Which { id: Some("f1"), pair });
+        let mut inputs = [Input::Follow { id: "f1" }, undo];
+        if undo_first {
+            inputs.reverse();
+        }
+        let end = inputs.into_iter().fold(Relation::default(), |relation, input| {
+            step(Direction::Follower, false, &relation, input, NOW).relation
+        });
+        proptest::prop_assert_eq!(end.phase, Phase::None);
+    }
+}
