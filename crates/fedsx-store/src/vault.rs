@@ -67,6 +67,9 @@ impl Vault {
     /// that is none, [`VaultError::Io`].
     pub fn open(dir: &Path, secret: Option<&[u8]>) -> Result<Self, VaultError> {
         let files = Directory::open(dir.join(KEYS)).map_err(|error| VaultError::io(KEYS, error))?;
+        // A process killed after a rename leaves a name that is there but not durable yet.
+        let synced = files.sync_dir();
+        synced.map_err(|error| VaultError::io(KEYS, error))?;
         let names = files.list().map_err(|error| VaultError::io(KEYS, error))?;
         let sealed = names.into_iter().find(|name| is_key_name(name));
         let secret = match secret {
@@ -202,6 +205,7 @@ impl fmt::Debug for Vault {
 fn stored_secret(dir: &Path, is_needed: bool) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let failed = |error| VaultError::io(SECRET, error);
     let files = Directory::open(dir).map_err(failed)?;
+    files.sync_dir().map_err(failed)?;
     if let Some(text) = read(&files, SECRET).map_err(failed)? {
         let text = Zeroizing::new(text);
         return from_hex(text.trim_ascii()).ok_or(VaultError::BadSecret {

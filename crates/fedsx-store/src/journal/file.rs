@@ -109,14 +109,15 @@ impl Directory {
     /// What the operating system says.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        if !path.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&path)?;
-            if let Some(parent) = path.parent() {
-                sync_directory(parent)?;
-            }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+        // Also when it was there: a process killed in between may have made it a moment ago.
+        match path.parent().map_or(Ok(()), sync_directory) {
+            // Someone else's directory, then ours in it was not made by us just now.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
         }
         Ok(Self {
             path,

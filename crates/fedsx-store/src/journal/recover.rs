@@ -96,8 +96,9 @@ fn cut(segments: &Segments, end: &End) -> Result<(), JournalError> {
         let cut = file.truncate(end.position);
         cut.map_err(|error| JournalError::io("cut", number, error))?;
     }
-    // Also without a cut: what a killed process had written but not synced is read back from the page
-    // cache, and counts from now on.
+    // Also without a cut: what a killed process had written but not synced, the name of a segment it
+    // had just begun included, is read back from the page cache, and counts from now on.
     let synced = file.sync_data();
-    synced.map_err(|error| JournalError::io("sync", number, error))
+    synced.map_err(|error| JournalError::io("sync", number, error))?;
+    segments.sync_names()
 }

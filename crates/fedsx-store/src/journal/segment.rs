@@ -154,6 +154,12 @@ impl Segments {
         self.files.sync_dir().map_err(failed)
     }
 
+    /// Makes the names of the segments durable.
+    pub(super) fn sync_names(&self) -> Result<(), JournalError> {
+        let synced = self.files.sync_dir();
+        synced.map_err(|error| JournalError::io("sync", 0, error))
+    }
+
     fn keep(&self, segment: &Arc<Segment>) {
         let mut open = self.lock();
         open.insert(segment.number, Arc::clone(segment));
