@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
         run::run(run::cargo(root).args(["fmt", "--all", "--check"]))
     }),
     ("layers", check_layers),
+    ("manifests", check_manifests),
     ("sizes", check_sizes),
     ("deny", deny::run),
     ("clippy", clippy),
@@ -84,10 +85,14 @@ fn check_layers(root: &Path) -> anyhow::Result<()> {
     let workspace = Workspace::read(root)?;
     let sources = sources::read(root, &workspace)?;
     let mut found = layers::check(&workspace);
-    found.extend(workspace.check_hygiene(&sources));
     found.extend(purity::check(&sources));
     found.extend(layers::check_reach(root)?);
     findings::settle(found)
+}
+
+fn check_manifests(root: &Path) -> anyhow::Result<()> {
+    let workspace = Workspace::read(root)?;
+    findings::settle(workspace.check_hygiene(&sources::read(root, &workspace)?))
 }
 
 fn check_sizes(root: &Path) -> anyhow::Result<()> {
