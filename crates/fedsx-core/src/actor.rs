@@ -1,1 +1,171 @@
-//! To be written.
+//! Actor documents: those of this instance, built from plain facts, and peers', read strictly.
+//!
+//! Invariant: a document built here reads back as a peer's with the same keys. Deliberately absent:
+//! where documents come from, secret keys, and what an `Update` of an actor may change.
+//! Sources: ActivityPub section 4.1, design sections 3 and 6, FEP-521a (Multikeys in actors).
+
+use crate::address::{ActorName, Instance};
+use crate::context;
+use crate::key::KeyRecord;
+use crate::time::format_rfc3339_ms;
+use crate::value::{Map, Value};
+
+mod peer;
+
+pub use peer::{ActorError, PeerActor, RsaRecord};
+
+/// The kinds of actors of ActivityStreams.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ActorKind {
+    /// A person.
+    Person,
+    /// A service, such as a bot.
+    Service,
+    /// A group, which announces what it accepts.
+    Group,
+    /// An application; here the instance itself.
+    Application,
+    /// An organization; found among peers only.
+    Organization,
+}
+
+impl ActorKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Person,
+        Self::Service,
+        Self::Group,
+        Self::Application,
+        Self::Organization,
+    ];
+
+    /// As `type` of a document.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "Person",
+            Self::Service => "Service",
+            Self::Group => "Group",
+            Self::Application => "Application",
+            Self::Organization => "Organization",
+        }
+    }
+
+    /// The kind a document's `type` names, in exactly this spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// The id of an actor's `number`th Ed25519 key, from 1.
+#[must_use]
+pub fn ed25519_key_id(actor: &str, number: u32) -> String {
+    format!("{actor}#ed25519-{number}")
+}
+
+/// The id of an actor's RSA key, always the same.
+#[must_use]
+pub fn rsa_key_id(actor: &str) -> String {
+    format!("{actor}#main-key")
+}
+
+/// The facts an actor's document is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalActor<'a> {
+    /// The instance that hosts it.
+    pub instance: &'a Instance,
+    /// Its name.
+    pub name: &'a ActorName,
+    /// Its kind.
+    pub kind: ActorKind,
+    /// The name shown to people; the plain name stands in.
+    pub display_name: Option<&'a str>,
+    /// What it says of itself, HTML.
+    pub summary: Option<&'a str>,
+    /// Whether follows wait for its decision.
+    pub manually_approves: bool,
+    /// Its Ed25519 keys, current and superseded.
+    pub keys: &'a [KeyRecord],
+    /// Its RSA key, PEM.
+    pub rsa_pem: Option<&'a str>,
+    /// When it was made, Unix milliseconds.
+    pub published_ms: i64,
+}
+
+impl LocalActor<'_> {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.instance.actor_url(self.name.as_str())
+    }
+
+    /// Its document.
+    #[must_use]
+    pub fn document(&self) -> Map {
+        let (id, name) = (self.id(), self.name.as_str());
+        let endpoints = Map::from([("sharedInbox", self.instance.shared_inbox())]);
+        let (current, superseded): (Vec<_>, Vec<_>) =
+            self.keys.iter().partition(|key| key.is_current());
+        let multikeys = |keys: Vec<&KeyRecord>| -> Value {
+            let keys = keys.into_iter().map(|key| multikey(&id, key));
+            Value::List(keys.collect())
+        };
+        let mut document = Map::from([
+            ("@context", context::of_actor()),
+            ("id", Value::from(id.as_str())),
+            ("type", Value::from(self.kind.as_str())),
+            ("preferredUsername", Value::from(name)),
+            ("name", Value::from(self.display_name.unwrap_or(name))),
+            ("url", Value::from(id.as_str())),
+            ("inbox", self.instance.inbox_url(name).into()),
+            ("outbox", self.instance.outbox_url(name).into()),
+            ("followers", self.instance.followers_url(name).into()),
+            ("following", self.instance.following_url(name).into()),
+            ("endpoints", endpoints.into()),
+            ("manuallyApprovesFollowers", self.manually_approves.into()),
+            ("published", format_rfc3339_ms(self.published_ms).into()),
+            ("assertionMethod", multikeys(current)),
+        ]);
+        if !superseded.is_empty() {
+            document.insert("keyHistory", multikeys(superseded));
+        }
+        if let Some(summary) = self.summary {
+            document.insert("summary", summary);
+        }
+        if let Some(pem) = self.rsa_pem {
+            let key = Map::from([
+                ("id", rsa_key_id(&id)),
+                ("owner", id.clone()),
+                ("publicKeyPem", pem.to_owned()),
+            ]);
+            document.insert("publicKey", key);
+        }
+        document
+    }
+}
+
+fn multikey(controller: &str, key: &KeyRecord) -> Value {
+    let mut multikey = Map::from([
+        ("id", key.id.clone()),
+        ("type", "Multikey".to_owned()),
+        ("controller", controller.to_owned()),
+        ("publicKeyMultibase", key.key.to_multibase()),
+    ]);
+    let times = [
+        ("created", key.created_ms),
+        ("superseded", key.superseded_ms),
+    ];
+    for (member, time) in times {
+        if let Some(ms) = time {
+            multikey.insert(member, format_rfc3339_ms(ms));
+        }
+    }
+    if let Some(update) = &key.superseded_by {
+        multikey.insert("supersededBy", update.as_str());
+    }
+    multikey.into()
+}
+
+#[cfg(test)]
+mod tests;

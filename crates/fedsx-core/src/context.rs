@@ -15,18 +15,22 @@ pub const CID_V1: &str = "https://www.w3.org/ns/cid/v1";
 /// The context of activities and objects.
 #[must_use]
 pub fn of_activity() -> Value {
-    array(&[ACTIVITYSTREAMS, DATA_INTEGRITY])
+    array(&[ACTIVITYSTREAMS, DATA_INTEGRITY], terms())
 }
 
 /// The context of actor documents.
 #[must_use]
 pub fn of_actor() -> Value {
-    array(&[ACTIVITYSTREAMS, SECURITY, CID_V1])
+    let mut terms = terms();
+    // Used by every server that has follow requests, yet missing in the ActivityStreams context.
+    let approval = "manuallyApprovesFollowers";
+    terms.insert(approval, format!("as:{approval}"));
+    array(&[ACTIVITYSTREAMS, SECURITY, CID_V1], terms)
 }
 
-fn array(urls: &[&str]) -> Value {
+fn array(urls: &[&str], terms: Map) -> Value {
     let urls = urls.iter().map(|url| Value::from(*url));
-    Value::List(urls.chain([Value::Map(terms())]).collect::<List>())
+    Value::List(urls.chain([Value::Map(terms)]).collect::<List>())
 }
 
 /// The terms of our own.
