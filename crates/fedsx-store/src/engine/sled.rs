@@ -8,6 +8,8 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Batch, Engine, EngineError, EngineKind, Row, is_empty_range};
 
@@ -15,6 +17,9 @@ const KIND: EngineKind = EngineKind::Sled;
 
 /// Sled's page cache, bytes; its default of 1 GiB is no bound for an idle server of 40 MB.
 const CACHE_BYTES: u64 = 16 << 20;
+
+/// How long sled may take to let go of a directory that it closed.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A B+ tree on disk.
 pub(super) struct SledEngine {
@@ -33,18 +38,35 @@ impl SledEngine {
             dir: dir.to_owned(),
             source: Box::new(source),
         };
-        let database = sled::Config::new()
+        let config = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()
-            .map_err(failed)?;
+            .flush_every_ms(None);
+        let database = open_patiently(&config).map_err(failed)?;
         let rows = database.open_tree("rows").map_err(failed)?;
         Ok(Self {
             rows,
             applying: RwLock::new(()),
             database,
         })
+    }
+}
+
+/// Opens the database, and waits for a lock that this very process still holds: sled lets go of it in a
+/// background thread, some time after the last handle is dropped. Another process can't hold it, the data
+/// directory's own lock sees to that.
+fn open_patiently(config: &sled::Config) -> sled::Result<sled::Db> {
+    let since = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock")
+                    && since.elapsed() < LOCK_PATIENCE =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
     }
 }
 
