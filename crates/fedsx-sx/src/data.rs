@@ -228,54 +228,103 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
     }
 }
 
+/// Up to this many items or members a list or map is one array: smaller and faster than a tree.
+const SMALL: usize = 24;
+
 /// A persistent list.
-#[derive(Clone, PartialEq, Default)]
-pub struct List(imbl::Vector<Value>);
+#[derive(Clone)]
+pub struct List(Items);
+
+// Behind one pointer each, so that a value is three words.
+#[derive(Clone)]
+enum Items {
+    Small(Arc<Vec<Value>>),
+    Large(Arc<imbl::Vector<Value>>),
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
 
 impl List {
     /// How many items.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Items::Small(items) => items.len(),
+            Items::Large(items) => items.len(),
+        }
     }
 
     /// Whether there is no item.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The item at `index`, from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Value> {
-        self.0.get(index)
+        match &self.0 {
+            Items::Small(items) => items.get(index),
+            Items::Large(items) => items.get(index),
+        }
     }
 
     /// Appends an item.
     pub fn push(&mut self, item: Value) {
-        self.0.push_back(item);
+        match &mut self.0 {
+            Items::Small(items) if items.len() < SMALL => Arc::make_mut(items).push(item),
+            Items::Small(items) => {
+                let items = items.iter().cloned().chain([item]);
+                self.0 = Items::Large(Arc::new(items.collect()));
+            }
+            Items::Large(items) => Arc::make_mut(items).push_back(item),
+        }
     }
 
     /// The items in order.
     pub fn iter(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter()
+        let (small, large) = match &self.0 {
+            Items::Small(items) => (Some(items.iter()), None),
+            Items::Large(items) => (None, Some(items.iter())),
+        };
+        small
+            .into_iter()
+            .flatten()
+            .chain(large.into_iter().flatten())
+    }
+}
+
+impl From<Vec<Value>> for List {
+    fn from(items: Vec<Value>) -> Self {
+        Self(if items.len() <= SMALL {
+            Items::Small(Arc::new(items))
+        } else {
+            Items::Large(Arc::new(items.into_iter().collect()))
+        })
     }
 }
 
 impl FromIterator<Value> for List {
     fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Self {
-        Self(items.into_iter().collect())
+        items.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
 impl fmt::Debug for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter()).finish()
+        f.debug_list().entries(self.iter()).finish()
     }
 }
-
-/// Up to this many members a map is one sorted array: smaller and faster than a tree.
-const SMALL: usize = 24;
 
 /// A persistent map from strings to values, in the key order of RFC 8785.
 #[derive(Clone)]
@@ -284,7 +333,7 @@ pub struct Map(Repr);
 #[derive(Clone)]
 enum Repr {
     Small(Arc<Vec<(Str, Value)>>),
-    Large(imbl::OrdMap<Str, Value>),
+    Large(Arc<imbl::OrdMap<Str, Value>>),
 }
 
 impl Default for Map {
@@ -343,11 +392,11 @@ impl Map {
                 Err(_) => {
                     let mut tree: imbl::OrdMap<Str, Value> = members.iter().cloned().collect();
                     tree.insert(key, value);
-                    self.0 = Repr::Large(tree);
+                    self.0 = Repr::Large(Arc::new(tree));
                     None
                 }
             },
-            Repr::Large(tree) => tree.insert(key, value),
+            Repr::Large(tree) => Arc::make_mut(tree).insert(key, value),
         }
     }
 
@@ -358,7 +407,7 @@ impl Map {
                 let at = find(members, key).ok()?;
                 Some(Arc::make_mut(members).remove(at).1)
             }
-            Repr::Large(tree) => tree.remove(&KeyRef(key)),
+            Repr::Large(tree) => Arc::make_mut(tree).remove(&KeyRef(key)),
         }
     }
 
@@ -384,7 +433,7 @@ impl Map {
         Ok(Self(if members.len() <= SMALL {
             Repr::Small(Arc::new(members))
         } else {
-            Repr::Large(members.into_iter().collect())
+            Repr::Large(Arc::new(members.into_iter().collect()))
         }))
     }
 }
@@ -456,6 +505,33 @@ mod tests {
             Some(&Value::Int(95)),
             "the other handle is untouched"
         );
+    }
+
+    #[test]
+    fn a_list_behaves_alike_on_both_sides_of_the_small_size() {
+        let mut list = List::default();
+        for n in 0..100_i64 {
+            let before = list.clone();
+            list.push(Value::Int(n));
+            assert_eq!(
+                before.len() + 1,
+                list.len(),
+                "the other handle is untouched"
+            );
+            assert_eq!(list, (0..=n).map(Value::Int).collect());
+            assert_ne!(list, before);
+            assert_eq!(list.get(list.len() - 1), Some(&Value::Int(n)));
+            assert_eq!(list.get(list.len()), None);
+        }
+        assert!(
+            list.iter()
+                .eq((0..100).map(Value::Int).collect::<List>().iter())
+        );
+    }
+
+    #[test]
+    fn a_value_is_three_words() {
+        assert_eq!(size_of::<Value>(), 3 * size_of::<usize>());
     }
 
     #[test]

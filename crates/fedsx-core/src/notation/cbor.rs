@@ -11,7 +11,7 @@ use minicbor::{Decoder, Encoder};
 use super::{NotationError, shown};
 use crate::limits::{DEPTH, MEMBERS};
 use crate::value::{
-    List, Map, ProfileError, Str, Value, number_from_f64, number_from_i64, number_from_u64,
+    Map, ProfileError, Str, Value, number_from_f64, number_from_i64, number_from_u64,
 };
 
 /// Reads one CBOR data item.
@@ -69,11 +69,11 @@ impl<'a> Reader<'a> {
 
     fn array(&mut self, levels: usize) -> Result<Value, NotationError> {
         let count = self.count(Decoder::array, 1)?;
-        let mut list = List::default();
+        let mut list = Vec::with_capacity(count);
         for _ in 0..count {
             list.push(self.value(levels)?);
         }
-        Ok(Value::List(list))
+        Ok(Value::List(list.into()))
     }
 
     fn map(&mut self, levels: usize) -> Result<Value, NotationError> {

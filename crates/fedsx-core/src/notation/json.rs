@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::{NotationError, shown, text};
 use crate::limits::{DEPTH, MEMBERS};
 use crate::value::{
-    List, Map, ProfileError, Str, Value, number_from_f64, number_from_i64, number_from_u64,
+    Map, ProfileError, Str, Value, number_from_f64, number_from_i64, number_from_u64,
 };
 
 /// Reads one JSON value.
@@ -96,14 +96,14 @@ impl<'de> Visitor<'de> for Seed {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let seed = self.inner()?;
-        let mut list = List::default();
+        let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(seed)? {
             if list.len() == MEMBERS {
                 return Err(A::Error::custom(ProfileError::Members));
             }
             list.push(item);
         }
-        Ok(Value::List(list))
+        Ok(Value::List(list.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {

@@ -12,7 +12,7 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
         number(),
         text().prop_map(Value::from),
     ];
-    leaf.prop_recursive(6, 64, 8, |inner| {
+    leaf.prop_recursive(5, 32, 6, |inner| {
         let list = prop::collection::vec(inner.clone(), 0..8)
             .prop_map(|items| Value::List(items.into_iter().collect::<List>()));
         prop_oneof![list, map(inner).prop_map(Value::Map)]
@@ -25,7 +25,7 @@ pub(crate) fn document() -> impl Strategy<Value = Map> {
 }
 
 fn map(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map> {
-    let members = prop::collection::vec((key(), inner), 0..8);
+    let members = prop::collection::vec((key(), inner), 0..6);
     (prop::option::of(kind()), members).prop_map(|(kind, members)| {
         let mut map: Map = members.into_iter().collect();
         if let Some(kind) = kind {
