@@ -6,22 +6,26 @@ use proptest::prelude::*;
 
 /// A document value: nested, with keys and numbers that are easy to get wrong.
 pub(crate) fn value() -> impl Strategy<Value = Value> {
+    tree(5, 32)
+}
+
+/// A document: an object at the root.
+pub(crate) fn document() -> impl Strategy<Value = Map> {
+    map(tree(3, 8))
+}
+
+fn tree(depth: u32, size: u32) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Nil),
         any::<bool>().prop_map(Value::Bool),
         number(),
         text().prop_map(Value::from),
     ];
-    leaf.prop_recursive(5, 32, 6, |inner| {
+    leaf.prop_recursive(depth, size, 6, |inner| {
         let list = prop::collection::vec(inner.clone(), 0..8)
             .prop_map(|items| Value::List(items.into_iter().collect::<List>()));
         prop_oneof![list, map(inner).prop_map(Value::Map)]
     })
-}
-
-/// A document: an object at the root.
-pub(crate) fn document() -> impl Strategy<Value = Map> {
-    map(value())
 }
 
 fn map(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map> {
