@@ -1,0 +1,403 @@
+//! Delivery progress: which entries still have to be expanded, what is queued for which host, what is
+//! set aside, how the lanes stand, and what was given up.
+//!
+//! Invariant: every transition is one atomic batch, so a crash, which leaves a prefix of the batches,
+//! leaves a consistent queue; what it lost is sent again, never left out. What the ledger knows is
+//! never ahead of the index: an item that it counts as settled is settled. Deliberately absent: when to
+//! try again and what an answer means (fedsx-deliver), and any copy of a document. Design, sections 4
+//! and 9.2.
+
+mod change;
+mod progress;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fedsx_core::entry::ActorNo;
+
+pub use self::change::Change;
+use self::change::Touched;
+pub use self::rows::{
+    ANSWER_BYTES, BadRow, DeadLetter, Item, Lane, Place, Placed, Recipient, clip,
+};
+use self::rows::{
+    ASIDE, CURSOR, DEAD, FAN_OUT, HEAD, Head, LANE, Progress, QUEUED, decode, host_prefix,
+    lane_host, lane_key, offset_key, offset_of, pair_key, queued_from, split_host,
+};
+use crate::engine::{Engine, EngineError, Row, prefix_end};
+use crate::ledger::{Ledger, LedgerError};
+
+/// Rows read or written at once where there may be many.
+const CHUNK: usize = 1_000;
+
+/// Delivery progress can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The index failed; it has to be opened anew.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A row is not as this version writes it.
+    #[error(transparent)]
+    Row(#[from] BadRow),
+    /// The ledger failed; it is written as a whole at the next occasion.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// An entry that has to go out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FanOut {
+    /// The entry.
+    pub offset: u64,
+    /// The sender.
+    pub actor: ActorNo,
+    /// How far its expansion has come, in the words of who expands it.
+    pub cursor: Option<Vec<u8>>,
+}
+
+/// The number and age of what waits for a host.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Backlog {
+    /// Items in the queue.
+    pub queued: u64,
+    /// Items set aside.
+    pub set_aside: u64,
+    /// The oldest entry among them.
+    pub oldest_offset: Option<u64>,
+}
+
+/// Delivery progress in the index, and the ledger beside it.
+#[derive(Debug)]
+pub struct Deliveries {
+    engine: Arc<dyn Engine>,
+    path: PathBuf,
+    ledger: Mutex<Option<Ledger>>,
+    touched: Mutex<Touched>,
+    next_dead: AtomicU64,
+}
+
+impl Deliveries {
+    /// Opens delivery progress in an index to which the journal has been applied up to `applied`. In an
+    /// index that is new, what the ledger at `path` remembers is put back first.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]; of the ledger's only those of reading it.
+    pub fn open(
+        engine: Arc<dyn Engine>,
+        path: impl Into<PathBuf>,
+        applied: u64,
+    ) -> Result<Self, DeliveryError> {
+        let path = path.into();
+        let progress = match progress::load(engine.as_ref())? {
+            Some(progress) => progress,
+            None => progress::restore(engine.as_ref(), Ledger::read(&path)?, applied)?,
+        };
+        let newest = engine.scan_prefix(&[DEAD], 1, true)?;
+        let next_dead = match newest.first() {
+            Some((key, _)) => offset_of(key)? + 1,
+            None => 1,
+        };
+        Ok(Self {
+            engine,
+            path,
+            ledger: Mutex::new(None),
+            touched: Mutex::new(Touched::new(progress)),
+            next_dead: AtomicU64::new(next_dead),
+        })
+    }
+
+    /// The next entry to expand behind offset `after`.
+    ///
+    /// # Errors
+    /// When the index can't be read; so for all reads below.
+    pub fn next_fan_out(&self, after: u64) -> Result<Option<FanOut>, DeliveryError> {
+        let from = offset_key(FAN_OUT, after.saturating_add(1));
+        let row = self.engine.scan(&from, &[CURSOR], 1, false)?.pop();
+        let Some((key, value)) = row else {
+            self.catch_up_to(u64::MAX)?;
+            return Ok(None);
+        };
+        let offset = offset_of(&key)?;
+        self.catch_up_to(offset)?;
+        let cursor = self.engine.get(&offset_key(CURSOR, offset))?;
+        Ok(Some(FanOut {
+            offset,
+            actor: decode(&value)?,
+            cursor,
+        }))
+    }
+
+    /// Queues items of an entry that is being expanded, and either keeps how far it has come, or, with
+    /// no cursor, ends its expansion. Items known to have been settled before an index was thrown away
+    /// are left out; what was queued comes back.
+    ///
+    /// # Errors
+    /// When the index can't be read or written.
+    pub fn expanded(
+        &self,
+        entry: &FanOut,
+        items: Vec<Placed>,
+        cursor: Option<Vec<u8>>,
+    ) -> Result<Vec<Place>, DeliveryError> {
+        let known = self.progress().known;
+        let items = if entry.offset <= known {
+            self.unsettled(items)?
+        } else {
+            items
+        };
+        let mut change = self.change();
+        for placed in &items {
+            change.put(placed);
+        }
+        match cursor {
+            Some(cursor) => change.keep_cursor(entry.offset, cursor),
+            None => change.end_expansion(entry.offset),
+        }
+        self.commit(change)?;
+        Ok(items.into_iter().map(|placed| placed.place).collect())
+    }
+
+    /// All lanes that are not as new.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn lanes(&self) -> Result<Vec<(Arc<str>, Lane)>, DeliveryError> {
+        self.all(&[LANE])
+            .map(|row| {
+                let (key, value) = row?;
+                Ok((lane_host(&key)?, decode(&value)?))
+            })
+            .collect()
+    }
+
+    /// The state of one lane.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn lane(&self, host: &str) -> Result<Lane, DeliveryError> {
+        match self.engine.get(&lane_key(host))? {
+            Some(value) => Ok(decode(&value)?),
+            None => Ok(Lane::default()),
+        }
+    }
+
+    /// The hosts for which something is queued.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn hosts_queued(&self) -> Result<Vec<Arc<str>>, DeliveryError> {
+        let hosts = self.skipping(&[QUEUED], |key| {
+            let (host, _) = split_host(key)?;
+            Ok((Arc::from(host), prefix_end(&host_prefix(QUEUED, host))))
+        });
+        hosts.collect()
+    }
+
+    /// The hosts for which something is set aside, with the earliest time at which something is due.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn hosts_aside(&self) -> Result<Vec<(Arc<str>, i64)>, DeliveryError> {
+        let hosts = self.skipping(&[ASIDE], |key| {
+            let place = Place::of_key(key)?;
+            let next = prefix_end(&host_prefix(ASIDE, &place.host));
+            Ok(((place.host, place.due_ms.unwrap_or_default()), next))
+        });
+        hosts.collect()
+    }
+
+    /// The senders with something in a host's queue.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn senders(&self, host: &str) -> Result<Vec<ActorNo>, DeliveryError> {
+        let senders = self.skipping(&host_prefix(QUEUED, host), |key| {
+            let actor = Place::of_key(key)?.actor;
+            Ok((actor, prefix_end(&pair_key(QUEUED, host, actor))))
+        });
+        senders.collect()
+    }
+
+    /// The first item of `actor` in a host's queue, at or behind `from` (offset and recipient). Who
+    /// takes items one after the other gives the place of the last, so that rows deleted before it are
+    /// not passed over again.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn first_queued(
+        &self,
+        host: &str,
+        actor: ActorNo,
+        from: (u64, u64),
+    ) -> Result<Option<Placed>, DeliveryError> {
+        let from = queued_from(
+            host,
+            actor,
+            Head {
+                offset: from.0,
+                recipient: from.1,
+            },
+        );
+        let to = prefix_end(&pair_key(QUEUED, host, actor));
+        let row = self.engine.scan(&from, &to, 1, false)?.pop();
+        row.map(|row| placed(&row)).transpose()
+    }
+
+    /// What is set aside for a host, the first due first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn first_aside(&self, host: &str, limit: usize) -> Result<Vec<Placed>, DeliveryError> {
+        let rows = self
+            .engine
+            .scan_prefix(&host_prefix(ASIDE, host), limit, false)?;
+        rows.iter().map(placed).collect()
+    }
+
+    /// Counts what waits for a host, by walking over it.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn backlog(&self, host: &str) -> Result<Backlog, DeliveryError> {
+        let mut backlog = Backlog::default();
+        for table in [QUEUED, ASIDE] {
+            for row in self.all(&host_prefix(table, host)) {
+                let place = Place::of_key(&row?.0)?;
+                let older = backlog
+                    .oldest_offset
+                    .is_none_or(|oldest| place.offset < oldest);
+                if older {
+                    backlog.oldest_offset = Some(place.offset);
+                }
+                match place.due_ms {
+                    None => backlog.queued += 1,
+                    Some(_) => backlog.set_aside += 1,
+                }
+            }
+        }
+        Ok(backlog)
+    }
+
+    /// Dead letters in the order of their ids, behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn dead_letters(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, DeadLetter)>, DeliveryError> {
+        let from = offset_key(DEAD, after.saturating_add(1));
+        let rows = self.engine.scan(&from, &[HEAD], limit, false)?;
+        rows.iter()
+            .map(|(key, value)| Ok((offset_of(key)?, decode(value)?)))
+            .collect()
+    }
+
+    /// The dead letter of that id.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn dead_letter(&self, id: u64) -> Result<Option<DeadLetter>, DeliveryError> {
+        let value = self.engine.get(&offset_key(DEAD, id))?;
+        Ok(value.as_deref().map(decode).transpose()?)
+    }
+
+    /// A change that does nothing yet; [`Deliveries::commit`] makes it.
+    #[must_use]
+    pub fn change(&self) -> Change<'_> {
+        Change::new(self)
+    }
+
+    /// All entries up to this offset are expanded.
+    #[must_use]
+    pub fn expanded_through(&self) -> u64 {
+        self.progress().expanded
+    }
+
+    fn progress(&self) -> Progress {
+        self.touched().progress
+    }
+
+    fn touched(&self) -> MutexGuard<'_, Touched> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dead_id(&self) -> u64 {
+        self.next_dead.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Every row with this prefix, in chunks.
+    fn all<'a>(&'a self, prefix: &[u8]) -> impl Iterator<Item = Result<Row, EngineError>> + 'a {
+        all_rows(self.engine.as_ref(), prefix)
+    }
+
+    /// Walks over the rows with this prefix, of each group the first: `group` names it by a key of it,
+    /// and says where the next may begin.
+    fn skipping<'a, T>(
+        &'a self,
+        prefix: &[u8],
+        group: impl Fn(&[u8]) -> Result<(T, Vec<u8>), BadRow> + 'a,
+    ) -> impl Iterator<Item = Result<T, DeliveryError>> + 'a {
+        let mut from = Some(prefix.to_vec());
+        let to = prefix_end(prefix);
+        std::iter::from_fn(move || {
+            let first = match self.engine.scan(&from.take()?, &to, 1, false) {
+                Ok(mut rows) => rows.pop()?,
+                Err(error) => return Some(Err(error.into())),
+            };
+            Some(match group(&first.0) {
+                Ok((named, next)) => {
+                    from = Some(next).filter(|next| !next.is_empty());
+                    Ok(named)
+                }
+                Err(error) => Err(error.into()),
+            })
+        })
+    }
+
+    /// The file of the ledger.
+    #[must_use]
+    pub fn ledger_path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Every row with this prefix, in chunks; ends with the first error.
+fn all_rows<'a>(
+    engine: &'a dyn Engine,
+    prefix: &[u8],
+) -> impl Iterator<Item = Result<Row, EngineError>> + 'a {
+    let mut from = Some(prefix.to_vec());
+    let to = prefix_end(prefix);
+    std::iter::from_fn(
+        move || match engine.scan(&from.take()?, &to, CHUNK, false) {
+            Ok(rows) => {
+                // The least key behind another is that key and a zero byte.
+                from = rows
+                    .last()
+                    .filter(|_| rows.len() == CHUNK)
+                    .map(|(last, _)| {
+                        let mut next = last.clone();
+                        next.push(0);
+                        next
+                    });
+                Some(rows.into_iter().map(Ok).collect::<Vec<_>>())
+            }
+            Err(error) => Some(vec![Err(error)]),
+        },
+    )
+    .flatten()
+}
+
+fn placed((key, value): &Row) -> Result<Placed, DeliveryError> {
+    Ok(Placed {
+        place: Place::of_key(key)?,
+        item: decode(value)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Transitions of delivery progress, collected into one batch, and what the ledger has to hear of them.
+//!
+//! Invariant: what a batch touches is noted under the same lock as it is committed under, so a
+//! [`Touched`] that is taken speaks of exactly the batches before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use fedsx_core::entry::ActorNo;
+
+use super::rows::{
+    CURSOR, DEAD, DeadLetter, FAN_OUT, Item, Lane, PROGRESS, Place, Placed, Progress, encode,
+    lane_key, offset_key,
+};
+use super::{Deliveries, DeliveryError};
+use crate::engine::Batch;
+
+/// What changed since the ledger was last written.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// How far expansion has come.
+    pub(super) progress: Progress,
+    /// Queues whose beginning may have moved.
+    pub(super) heads: BTreeSet<(Arc<str>, ActorNo)>,
+    /// The new values of the rows that the ledger keeps as they are.
+    pub(super) rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Touched {
+    pub(super) fn new(progress: Progress) -> Self {
+        Self {
+            progress,
+            ..Self::default()
+        }
+    }
+}
+
+/// Transitions that happen together or not at all.
+pub struct Change<'a> {
+    deliveries: &'a Deliveries,
+    batch: Batch,
+    expanded: Option<u64>,
+    heads: Vec<(Arc<str>, ActorNo)>,
+    rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) const fn new(deliveries: &'a Deliveries) -> Self {
+        Self {
+            deliveries,
+            batch: Batch::new(),
+            expanded: None,
+            heads: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Whether there is nothing to commit.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// An item stands at its place, in place of what stood there.
+    pub fn put(&mut self, placed: &Placed) {
+        self.write(&placed.place, Some(encode(&placed.item)));
+    }
+
+    /// An item is settled: it arrived, or is no longer to be sent.
+    pub fn remove(&mut self, place: &Place) {
+        self.write(place, None);
+    }
+
+    /// An item leaves its place and is due again at `due_ms`, behind no other.
+    pub fn set_aside(&mut self, place: &Place, item: Item, due_ms: i64) -> Place {
+        self.remove(place);
+        let place = place.aside(due_ms);
+        self.put(&Placed {
+            place: place.clone(),
+            item,
+        });
+        place
+    }
+
+    /// An item is given up.
+    pub fn bury(&mut self, place: &Place, letter: &DeadLetter) -> u64 {
+        self.remove(place);
+        let id = self.deliveries.dead_id();
+        self.row(offset_key(DEAD, id), Some(encode(letter)));
+        id
+    }
+
+    /// A dead letter is to be tried again, at once.
+    pub fn exhume(&mut self, id: u64, letter: DeadLetter, now_ms: i64) -> Place {
+        self.drop_dead_letter(id);
+        let place = Place {
+            host: Arc::from(letter.host),
+            due_ms: Some(now_ms),
+            actor: letter.actor,
+            offset: letter.offset,
+            recipient: letter.item.recipient_hash(),
+        };
+        let item = Item {
+            failures: 0,
+            ..letter.item
+        };
+        self.put(&Placed {
+            place: place.clone(),
+            item,
+        });
+        place
+    }
+
+    /// A dead letter is forgotten.
+    pub fn drop_dead_letter(&mut self, id: u64) {
+        self.row(offset_key(DEAD, id), None);
+    }
+
+    /// The state of a lane.
+    pub fn set_lane(&mut self, host: &str, lane: &Lane) {
+        let value = (*lane != Lane::default()).then(|| encode(lane));
+        self.row(lane_key(host), value);
+    }
+
+    pub(super) fn keep_cursor(&mut self, offset: u64, cursor: Vec<u8>) {
+        self.batch.put(offset_key(CURSOR, offset), cursor);
+    }
+
+    pub(super) fn end_expansion(&mut self, offset: u64) {
+        self.batch.delete(offset_key(CURSOR, offset));
+        self.batch.delete(offset_key(FAN_OUT, offset));
+        self.expanded = Some(offset);
+    }
+
+    fn write(&mut self, place: &Place, value: Option<Vec<u8>>) {
+        if place.due_ms.is_some() {
+            self.row(place.key(), value);
+            return;
+        }
+        self.heads.push((Arc::clone(&place.host), place.actor));
+        match value {
+            Some(value) => self.batch.put(place.key(), value),
+            None => self.batch.delete(place.key()),
+        }
+    }
+
+    fn row(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        match &value {
+            Some(value) => self.batch.put(key.clone(), value.clone()),
+            None => self.batch.delete(key.clone()),
+        }
+        self.rows.push((key, value));
+    }
+}
+
+impl fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Change({:?})", self.batch)
+    }
+}
+
+impl Deliveries {
+    /// Makes a change: all of it, or nothing.
+    ///
+    /// # Errors
+    /// When the index can't be written.
+    pub fn commit(&self, change: Change<'_>) -> Result<(), DeliveryError> {
+        let Change {
+            mut batch,
+            expanded,
+            heads,
+            rows,
+            ..
+        } = change;
+        let mut touched = self.touched();
+        let mut progress = touched.progress;
+        if let Some(offset) = expanded {
+            progress.expanded = progress.expanded.max(offset);
+            batch.put(vec![PROGRESS], encode(&progress));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.engine.commit(batch)?;
+        touched.progress = progress;
+        touched.heads.extend(heads);
+        touched.rows.extend(rows);
+        Ok(())
+    }
+}
