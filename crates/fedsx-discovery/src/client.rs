@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use fedsx_core::time::parse_http_date_ms;
 use futures_util::future::BoxFuture;
-use http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
+use http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -98,6 +99,20 @@ pub struct Response {
     pub body: Bytes,
     /// The URL that answered, after redirects, without a fragment.
     pub final_url: String,
+}
+
+impl Response {
+    /// What `Retry-After` says, seconds or a date (RFC 9110, section 10.2.3); `None` when it says nothing
+    /// that can be read.
+    #[must_use]
+    pub fn retry_after_s(&self, now_ms: i64) -> Option<u32> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.parse().unwrap_or(u32::MAX));
+        }
+        let wait_ms = parse_http_date_ms(text)?.saturating_sub(now_ms).max(0);
+        u32::try_from(wait_ms.div_euclid(1_000)).ok()
+    }
 }
 
 /// Why no whole answer came.

@@ -5,7 +5,11 @@
 //! Deliberately absent: any other outbound client towards peers, storage, and decisions about what
 //! a fetched document may change.
 
+pub mod actor_cache;
 pub mod client;
 pub mod clock;
+pub mod document;
 pub mod guard;
+pub mod nodeinfo;
 pub mod pool;
+pub mod webfinger;

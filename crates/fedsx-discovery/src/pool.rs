@@ -135,6 +135,12 @@ impl Fetcher {
         }
     }
 
+    /// The time, by the clock all fetches go by, Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
     /// Sends `request` for `purpose`.
     ///
     /// # Errors
@@ -149,7 +155,7 @@ impl Fetcher {
             return self.transport.send(request).await;
         };
         self.budget
-            .spend(source, (self.clock)())
+            .spend(source, self.now_ms())
             .map_err(|retry_after_s| TransportError::Busy { retry_after_s })?;
         let _places = tokio::time::timeout(self.options.wait, self.places_for(&request.url))
             .await

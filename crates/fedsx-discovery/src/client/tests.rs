@@ -23,6 +23,10 @@ async fn serve(router: Router) -> SocketAddr {
         .await
         .expect("a free port");
     let address = listener.local_addr().expect("its address");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server that ends with its test"
+    )]
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
@@ -128,13 +132,8 @@ async fn no_redirect_of_a_post_is_followed() {
 }
 
 #[tokio::test]
-async fn each_redirect_is_checked_and_forgets_credentials() {
+async fn each_redirect_is_checked() {
     let router = Router::new()
-        .route("/echo", get(echo))
-        .route(
-            "/same",
-            get(|| async { (StatusCode::SEE_OTHER, [("location", "/echo")]) }),
-        )
         .route(
             "/inside",
             get(|| async { (StatusCode::FOUND, [("location", "http://127.0.0.2:1/")]) }),
@@ -175,7 +174,17 @@ async fn each_redirect_is_checked_and_forgets_credentials() {
         .await
         .expect_err("refused");
     assert_eq!(nowhere, TransportError::Redirect("no readable Location"));
+}
 
+#[tokio::test]
+async fn a_redirect_forgets_what_authenticated_the_request() {
+    let router = Router::new().route("/echo", get(echo)).route(
+        "/same",
+        get(|| async { (StatusCode::SEE_OTHER, [("location", "/echo")]) }),
+    );
+    let address = serve(router).await;
+    let client = client();
+    let url = |path: &str| format!("http://{address}{path}");
     let mut request = ask(url("/same"));
     for name in ["authorization", "signature", "x-kept"] {
         request
@@ -361,6 +370,10 @@ async fn failures_of_a_host_are_told_apart() {
         .await
         .expect("a free port");
     let hangs_up = listener.local_addr().expect("its address");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server that ends with its test"
+    )]
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             drop(stream);
