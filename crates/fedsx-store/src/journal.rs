@@ -24,7 +24,10 @@ use minicbor::{Decode, Encode};
 pub use self::error::{Bad, Damage, JournalError};
 pub use self::file::{Directory, Files, OpenFile};
 pub use self::frame::Frame;
-use self::frame::{BATCH_BYTES, BatchHeader, SEGMENT_HEADER, batch_length, encode_batch};
+use self::frame::{
+    BATCH_BYTES, BATCH_HEADER, BatchHeader, FRAME_HEADER, SEGMENT_HEADER, batch_length,
+    encode_batch,
+};
 pub use self::reader::{Ended, JournalReader, Scan, Scanned};
 pub use self::recover::Recovered;
 pub use self::scan::Torn;
@@ -40,6 +43,25 @@ pub struct Place {
     /// Where its frame begins in the segment, bytes.
     #[n(1)]
     pub position: u32,
+}
+
+/// Where the entries of the next batch will stand, by the lengths of those before.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    segment: u32,
+    position: u64,
+}
+
+impl Places {
+    /// The place of the next entry, whose header and payload have these lengths.
+    pub fn next(&mut self, header: usize, payload: usize) -> Place {
+        let position = u32::try_from(self.position).expect("a reserved batch ends in its segment");
+        self.position += (FRAME_HEADER + header + payload) as u64;
+        Place {
+            segment: self.segment,
+            position,
+        }
+    }
 }
 
 /// How a journal is laid out. May differ from one opening to the next.
@@ -130,6 +152,24 @@ impl Journal {
         self.marks.durable().offset
     }
 
+    /// Makes room for a batch of at most `bytes` of headers and payloads and `entries` frames, so that
+    /// the next [`Journal::write`] goes where it says: what points to an entry can be made before the
+    /// entry is written.
+    ///
+    /// # Errors
+    /// [`JournalError::TooLarge`] with nothing done; when a new segment was needed and could not be
+    /// begun, the journal is poisoned.
+    pub fn reserve(&mut self, entries: usize, bytes: u64) -> Result<Places, JournalError> {
+        self.marks.check()?;
+        let frames = (entries * FRAME_HEADER) as u64;
+        self.make_room(BATCH_HEADER as u64 + frames + bytes)?;
+        let position = self.position + BATCH_HEADER as u64;
+        Ok(Places {
+            segment: self.segment.number,
+            position,
+        })
+    }
+
     /// Appends entries, each a header and a payload, as one batch, and tells the place of each. They get
     /// the offsets from [`Journal::next_offset`] on. Written, not durable: that is `sync`.
     ///
@@ -189,18 +229,7 @@ impl Journal {
     ) -> Result<Vec<Place>, JournalError> {
         self.marks.check()?;
         let length = batch_length(entries);
-        let room = u64::from(self.options.segment_bytes).saturating_sub(SEGMENT_HEADER as u64);
-        let limit = room.min(BATCH_BYTES);
-        if length > limit {
-            return Err(JournalError::TooLarge {
-                bytes: length,
-                limit,
-            });
-        }
-        if self.position + length > u64::from(self.options.segment_bytes) {
-            let rotated = self.rotate();
-            rotated.inspect_err(|_| self.marks.poison())?;
-        }
+        self.make_room(length)?;
         self.allocate(self.position + length)?;
         let header = BatchHeader {
             marker: self.segment.marker,
@@ -229,6 +258,23 @@ impl Journal {
         let segment = self.segment.number;
         let place = |position| Place { segment, position };
         Ok(positions.into_iter().map(place).collect())
+    }
+
+    /// Begins a new segment when the present one does not hold `length` more bytes.
+    fn make_room(&mut self, length: u64) -> Result<(), JournalError> {
+        let room = u64::from(self.options.segment_bytes).saturating_sub(SEGMENT_HEADER as u64);
+        let limit = room.min(BATCH_BYTES);
+        if length > limit {
+            return Err(JournalError::TooLarge {
+                bytes: length,
+                limit,
+            });
+        }
+        if self.position + length > u64::from(self.options.segment_bytes) {
+            let rotated = self.rotate();
+            rotated.inspect_err(|_| self.marks.poison())?;
+        }
+        Ok(())
     }
 
     /// Closes the segment, durable and cut to its length, and begins the next.

@@ -4,9 +4,21 @@
 //! The journal is the truth; the index is what it folds into and may be thrown away. Nothing here
 //! knows HTTP or decides what may be said.
 
+pub mod check;
 pub mod delivery;
 pub mod engine;
+mod index;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
+mod queue;
+pub mod schema;
+mod store;
 pub mod vault;
+mod view;
+mod writer;
+
+pub use queue::{AppendError, Appended, Priority};
+pub use store::{Report, Store, StoreError, StoreOptions, recorded_url};
+pub use view::{InLog, ReadError, SeqRange, Stored, Tail, View};
+pub use writer::{Answer, Arriving, WriterError, WriterHandle};

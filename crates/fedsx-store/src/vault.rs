@@ -240,7 +240,7 @@ fn read(files: &Directory, name: &str) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Writes a file, mode 0600, such that a crash leaves all of it or none, and it is durable on return.
-fn replace(files: &Directory, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(files: &Directory, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = format!("{name}.new");
     if let Err(error) = files.remove(&unfinished)
         && error.kind() != io::ErrorKind::NotFound

@@ -12,7 +12,7 @@ use super::error::{Bad, Damage, JournalError};
 use super::file::Files;
 use super::frame::{Frame, FrameHead};
 use super::scan::{Scanner, Step, Torn};
-use super::segment::Segments;
+use super::segment::{Found, Segments};
 use super::{Marks, Place};
 
 /// Reads the journal from any thread; a clone shares the open files.
@@ -93,20 +93,35 @@ impl JournalReader {
         if self.marks.is_none() && from.is_none() && self.segments.numbers()?.is_empty() {
             return Ok(Scan::empty());
         }
-        let mut scanner = match from {
+        let scanner = match from {
             Some((offset, place)) => {
                 Scanner::from_entry(Arc::clone(&self.segments), offset, place)?
             }
             None => Scanner::from_start(Arc::clone(&self.segments))?,
         };
-        scanner.attest(until.unwrap_or(0));
-        Ok(Scan {
-            scanner: Some(scanner),
+        Ok(Scan::of(
+            scanner,
             until,
-            behind: from.map_or(0, |(offset, _)| offset),
-            ready: VecDeque::new(),
-            ended: None,
-        })
+            from.map_or(0, |(offset, _)| offset),
+        ))
+    }
+
+    /// All entries behind an offset whose place is not known: from the beginning of its segment.
+    ///
+    /// # Errors
+    /// As [`JournalReader::scan`].
+    pub fn scan_behind(&self, offset: u64) -> Result<Scan, JournalError> {
+        let until = self.marks.as_ref().map(|marks| marks.durable().offset);
+        for number in self.segments.numbers()?.into_iter().rev() {
+            let Found::Valid(segment) = self.segments.find(number)? else {
+                continue;
+            };
+            if number == 1 || segment.first_offset <= offset {
+                let scanner = Scanner::from_segment(Arc::clone(&self.segments), number)?;
+                return Ok(Scan::of(scanner, until, offset));
+            }
+        }
+        self.scan(None)
     }
 }
 
@@ -139,6 +154,17 @@ pub struct Ended {
 }
 
 impl Scan {
+    fn of(mut scanner: Scanner, until: Option<u64>, behind: u64) -> Self {
+        scanner.attest(until.unwrap_or(0));
+        Self {
+            scanner: Some(scanner),
+            until,
+            behind,
+            ready: VecDeque::new(),
+            ended: None,
+        }
+    }
+
     fn empty() -> Self {
         Self {
             scanner: None,

@@ -78,7 +78,12 @@ pub struct Torn {
 impl Scanner {
     /// From the beginning of the first segment on.
     pub(super) fn from_start(segments: Arc<Segments>) -> Result<Self, JournalError> {
-        let segment = segments.load(1)?;
+        Self::from_segment(segments, 1)
+    }
+
+    /// From the beginning of a segment on.
+    pub(super) fn from_segment(segments: Arc<Segments>, number: u32) -> Result<Self, JournalError> {
+        let segment = segments.load(number)?;
         Ok(Self {
             position: SEGMENT_HEADER as u64,
             next_offset: segment.first_offset,

@@ -1,0 +1,331 @@
+//! Stage 6, in one place before anything is dispatched: may this actor say this? And with it the
+//! kernel's reading of the verbs it acts on, as an [`Effect`] (design, section 7).
+
+use crate::address::same_origin;
+use crate::decide::Facts;
+use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef};
+use crate::envelope::{Envelope, Object, reference};
+use crate::follow::{Direction, Input, Phase, Which, step};
+use crate::refusal::{Code, Refusal};
+use crate::state::{State, StateError};
+use crate::value::{Map, Value};
+
+use super::DecideError;
+
+/// What the kernel makes of an activity.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Meaning {
+    /// Nothing that the kernel itself acts on.
+    Plain,
+    /// A change of kernel state.
+    Effect(Effect),
+    /// It would change nothing: ignored, with the reason for the log.
+    Ignored(&'static str),
+}
+
+/// Whether the document itself carries the evidence.
+#[must_use]
+pub const fn is_proved(authenticated: Authenticated) -> bool {
+    matches!(authenticated, Authenticated::Local | Authenticated::Proof)
+}
+
+/// Judges the authority of `envelope.actor` and reads what the activity does.
+///
+/// # Errors
+/// `not-authorised`, or `envelope` where the verb needs an object that is not there.
+pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    match envelope.verb.as_str() {
+        "Follow" => follow(facts, envelope),
+        "Accept" | "Reject" => answer(facts, envelope),
+        "Undo" => undo(facts, envelope),
+        "Block" => block(envelope),
+        "Update" => owns_object(facts, envelope).map(|()| Meaning::Plain),
+        "Delete" if envelope.object.id() == Some(&envelope.actor) => {
+            Ok(Meaning::Effect(Effect::ActorDeleted {
+                actor: envelope.actor.clone(),
+            }))
+        }
+        "Delete" => owns_object(facts, envelope).map(|()| Meaning::Plain),
+        "Create" => created_by_actor(envelope).map(|()| Meaning::Plain),
+        _ => Ok(Meaning::Plain),
+    }
+}
+
+fn follow(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    let followed = object_id(envelope)?.to_owned();
+    if followed == envelope.actor {
+        return Err(refuse("an actor can't follow itself").into());
+    }
+    let peer = facts.peers.peek(&envelope.actor);
+    Ok(Meaning::Effect(Effect::Follow {
+        follower: envelope.actor.clone(),
+        followed,
+        inbox: peer.as_ref().and_then(|peer| peer.inbox.clone()),
+        shared_inbox: peer.and_then(|peer| peer.shared_inbox.clone()),
+    }))
+}
+
+/// `Accept` and `Reject` of a follow. Only the followed may give them, and only to a follow there is.
+fn answer(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    let accept = envelope.verb == "Accept";
+    let Some(follow) = follow_ref(facts, &envelope.object)? else {
+        return Ok(Meaning::Ignored(
+            "an answer to no follow that is known here",
+        ));
+    };
+    if follow.followed != envelope.actor {
+        return Err(refuse("only the followed may accept or reject a follow").into());
+    }
+    let which = Which {
+        id: follow.id.as_deref(),
+        pair: follow.embedded,
+    };
+    let input = if accept {
+        Input::Accept(which)
+    } else {
+        Input::Reject(which)
+    };
+    if !means_something(facts, &follow, input)? {
+        return Ok(Meaning::Ignored(
+            "an answer to a follow that was not asked for",
+        ));
+    }
+    Ok(Meaning::Effect(if accept {
+        Effect::Accept { follow }
+    } else {
+        Effect::Reject { follow }
+    }))
+}
+
+fn undo(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    let owner = undone_owner(facts, &envelope.object)?;
+    if owner.as_ref().is_some_and(|owner| *owner != envelope.actor) {
+        return Err(refuse("only the owner may undo an activity").into());
+    }
+    if let Some((blocker, blocked)) = block_pair(facts, &envelope.object)? {
+        return Ok(Meaning::Effect(Effect::UndoBlock { blocker, blocked }));
+    }
+    let follow = match follow_ref(facts, &envelope.object)? {
+        Some(follow) => follow,
+        None => return unknown_undo(facts, envelope, owner.is_some()),
+    };
+    let which = Which {
+        id: follow.id.as_deref(),
+        pair: follow.embedded,
+    };
+    if !means_something(facts, &follow, Input::Undo(which))? {
+        return Ok(Meaning::Ignored("an undo of a follow that has ended"));
+    }
+    Ok(Meaning::Effect(Effect::UndoFollow { follow }))
+}
+
+/// An `Undo` that names by id alone something that is not here: only its owner's origin may.
+fn unknown_undo(
+    facts: Facts<'_>,
+    envelope: &Envelope,
+    known: bool,
+) -> Result<Meaning, DecideError> {
+    if known {
+        return Ok(Meaning::Plain);
+    }
+    match envelope.object.id() {
+        Some(id) if same_origin(id, &envelope.actor) || facts.instance.owns(&envelope.actor) => Ok(
+            Meaning::Ignored("an undo of something that is not known here"),
+        ),
+        Some(_) => Err(refuse("only the owner may undo an activity").into()),
+        None => Err(missing("Undo").into()),
+    }
+}
+
+fn block(envelope: &Envelope) -> Result<Meaning, DecideError> {
+    let blocked = object_id(envelope)?.to_owned();
+    if blocked == envelope.actor {
+        return Err(refuse("an actor can't block itself").into());
+    }
+    Ok(Meaning::Effect(Effect::Block {
+        blocker: envelope.actor.clone(),
+        blocked,
+    }))
+}
+
+/// What is created must be the actor's own.
+fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
+    let Some(object) = envelope.object.embedded() else {
+        return Ok(());
+    };
+    if let Some(owner) = reference(object.get("attributedTo"))
+        && owner != envelope.actor
+    {
+        return Err(refuse("the created object is attributed to somebody else").into());
+    }
+    match envelope.object.id() {
+        Some(id) if !same_origin(id, &envelope.actor) => {
+            Err(refuse("the created object lies on another origin").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Only the owner may update or delete: by what is kept of the object, else by its origin.
+fn owns_object(facts: Facts<'_>, envelope: &Envelope) -> Result<(), DecideError> {
+    let id = object_id(envelope)?;
+    if id == envelope.actor {
+        return Ok(());
+    }
+    if !same_origin(id, &envelope.actor) {
+        return Err(refuse("the object lies on another origin").into());
+    }
+    let owner = envelope
+        .object
+        .embedded()
+        .and_then(|object| reference(object.get("attributedTo")));
+    if owner.is_some_and(|owner| owner != envelope.actor) {
+        return Err(refuse("the object is attributed to somebody else").into());
+    }
+    if let Some(creator) = facts.state.creator_of(id)?
+        && creator != envelope.actor
+    {
+        return Err(refuse("the object was made by somebody else").into());
+    }
+    Ok(())
+}
+
+/// The follow that an answer or an undo names: embedded, or by the id of one kept here.
+fn follow_ref(facts: Facts<'_>, object: &Object) -> Result<Option<FollowRef>, StateError> {
+    match object {
+        Object::Embedded(id, map) if is_type(map, "Follow") => {
+            let pair = (reference(map.get("actor")), reference(map.get("object")));
+            let (Some(follower), Some(followed)) = pair else {
+                return Ok(None);
+            };
+            Ok(Some(FollowRef {
+                follower,
+                followed,
+                id: id.clone(),
+                embedded: true,
+            }))
+        }
+        Object::Id(id) => match facts.state.effect_of(id)? {
+            Some(Effect::Follow {
+                follower, followed, ..
+            }) => Ok(Some(FollowRef {
+                follower,
+                followed,
+                id: Some(id.clone()),
+                embedded: false,
+            })),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn block_pair(facts: Facts<'_>, object: &Object) -> Result<Option<(String, String)>, StateError> {
+    match object {
+        Object::Embedded(_, map) if is_type(map, "Block") => {
+            Ok(reference(map.get("actor")).zip(reference(map.get("object"))))
+        }
+        Object::Id(id) => match facts.state.effect_of(id)? {
+            Some(Effect::Block { blocker, blocked }) => Ok(Some((blocker, blocked))),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// Whose the undone activity is, as far as that is known.
+fn undone_owner(facts: Facts<'_>, object: &Object) -> Result<Option<String>, StateError> {
+    if let Some(id) = object.id()
+        && let Some(actor) = facts.state.actor_of(id)?
+    {
+        return Ok(Some(actor));
+    }
+    Ok(object
+        .embedded()
+        .and_then(|map| reference(map.get("actor"))))
+}
+
+/// Whether the follow table makes anything of an answer, on either side that is local.
+fn means_something(
+    facts: Facts<'_>,
+    follow: &FollowRef,
+    input: Input<'_>,
+) -> Result<bool, StateError> {
+    let sides = [
+        (&follow.followed, &follow.follower, Direction::Follower),
+        (&follow.follower, &follow.followed, Direction::Following),
+    ];
+    for (local, peer, direction) in sides {
+        if let Some(actor) = facts.state.actor_by_url(local)? {
+            let relation = facts.state.relation(actor.no, direction, peer)?;
+            let outcome = step(
+                direction,
+                actor.manual_approval,
+                &relation,
+                input,
+                facts.now_ms,
+            );
+            // An undo that comes early is remembered only where a follow could still come.
+            let owed = !facts.state.owed(actor.no, peer)?.is_empty();
+            if !outcome.ignored || owed {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether what an effect was decided on has changed under it: a new actor's number or name, or a
+/// block that came between.
+pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, StateError> {
+    match &activity.effect {
+        Some(Effect::ActorCreated { no, name, .. }) => {
+            Ok(ActorNo(state.actor_count()?) != *no || state.actor_by_name(name)?.is_some())
+        }
+        Some(Effect::Follow {
+            follower, followed, ..
+        }) => {
+            for (local, peer) in [(follower, followed), (followed, follower)] {
+                if let Some(actor) = state.actor_by_url(local)?
+                    && state.blocks(actor.no, peer)?.any()
+                {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether two actors, one of them local, have a block between them.
+pub(super) fn blocked(state: &dyn State, local: &str, peer: &str) -> Result<bool, StateError> {
+    match state.actor_by_url(local)? {
+        Some(actor) => Ok(state.blocks(actor.no, peer)?.any()),
+        None => Ok(false),
+    }
+}
+
+/// Whether the relation is accepted.
+pub(super) fn follows(state: &dyn State, actor: ActorNo, peer: &str) -> Result<bool, StateError> {
+    Ok(state.relation(actor, Direction::Following, peer)?.phase == Phase::Accepted)
+}
+
+fn object_id(envelope: &Envelope) -> Result<&str, Refusal> {
+    envelope.object.id().ok_or_else(|| missing(&envelope.verb))
+}
+
+fn is_type(map: &Map, name: &str) -> bool {
+    map.get("type").and_then(Value::as_str) == Some(name)
+}
+
+fn missing(verb: &str) -> Refusal {
+    Refusal::new(
+        Code::Envelope,
+        format!("`{verb}` needs an `object` with an id"),
+    )
+}
+
+fn refuse(detail: &str) -> Refusal {
+    Refusal::new(Code::NotAuthorised, detail)
+}

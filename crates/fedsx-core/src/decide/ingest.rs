@@ -1,0 +1,318 @@
+//! Stages 2 to 8 for what comes from others: envelope, target, replay, evidence, authority, blocks,
+//! relevance (design, section 5). The order is the contract: the first refusal is the answer.
+
+use crate::address::{Instance, same_origin};
+use crate::audience::{is_public, visibility};
+use crate::cid::Digest;
+use crate::decide::authority::{self, Meaning, is_proved};
+use crate::decide::{DecideError, Decision, Draft, Facts};
+use crate::entry::{Activity, Authenticated, Effect, LogId, Visibility};
+use crate::envelope::{Document, Envelope, reference};
+use crate::evidence::{Delivery, Judged, Need, Verified, authenticate};
+use crate::limits;
+use crate::refusal::{Code, Refusal};
+use crate::state::{Actor, State, StateError};
+
+/// An activity that arrived.
+#[derive(Clone, Debug)]
+pub struct Inbound<'a> {
+    /// The name of the actor whose inbox it was sent to; `None` for the shared inbox.
+    pub target: Option<&'a str>,
+    /// What arrived, or what its origin serves under its `id`.
+    pub document: Document,
+    /// The delivery.
+    pub delivery: Delivery<'a>,
+}
+
+/// Judges an inbound activity.
+///
+/// # Errors
+/// The refusal of the first stage that refuses, or a fault of the store.
+pub fn ingest(facts: Facts<'_>, inbound: Inbound<'_>) -> Result<Decision, DecideError> {
+    let envelope = Envelope::of(&inbound.document.map)?;
+    let target = match inbound.target {
+        None => None,
+        Some(name) => Some(target(facts, name)?),
+    };
+    let here = Here {
+        facts,
+        target: target.as_ref(),
+    };
+    if here.is_replay(&inbound.document, &envelope)? {
+        return Ok(Decision::Replay);
+    }
+    if facts.instance.owns(&envelope.actor) {
+        let why = "an activity of an actor of this instance is published here, not received";
+        return Err(Refusal::new(Code::NotAuthorised, why).into());
+    }
+    if here.is_farewell_of_unknown(&envelope)? {
+        return Ok(Decision::Dropped(
+            "an actor that is not known here deleted itself",
+        ));
+    }
+    let owner = facts.peers.peek(&envelope.actor);
+    let judged = authenticate(
+        inbound.document,
+        envelope,
+        owner.as_deref(),
+        inbound.delivery,
+    )?;
+    let verified = match judged {
+        Judged::Verified(verified) => verified,
+        Judged::Need(need) => return Ok(Decision::Need(need)),
+    };
+    let Some(owner) = owner else {
+        // Evidence by origin asks for no key, but relevance asks what the actor's followers are.
+        return Ok(Decision::Need(Need::Actor(
+            verified.envelope().actor.clone(),
+        )));
+    };
+    here.judge(&verified, owner.followers.as_deref())
+}
+
+fn target(facts: Facts<'_>, name: &str) -> Result<Actor, DecideError> {
+    let actor = facts.state.actor_by_name(name)?;
+    let refusal = || {
+        Refusal::new(
+            Code::NoSuchActor,
+            format!("there is no actor `{name}` here"),
+        )
+    };
+    Ok(actor.ok_or_else(refusal)?)
+}
+
+/// Two documents under one `id`: an equivocation where both are proved, else the first wins.
+pub(super) fn same_id(
+    state: &dyn State,
+    authenticated: Authenticated,
+    other: &Digest,
+) -> Result<Option<Refusal>, StateError> {
+    let kept = state.seen(other)?;
+    let both = is_proved(authenticated) && kept.is_some_and(|kept| kept.proved);
+    Ok(both.then(|| {
+        let why = "another document with a valid proof is kept under this `id`";
+        Refusal::new(Code::Equivocation, why)
+    }))
+}
+
+struct Here<'a> {
+    facts: Facts<'a>,
+    target: Option<&'a Actor>,
+}
+
+impl Here<'_> {
+    /// Stage 4. For the shared inbox, only when the logs it would join are known without a fetch.
+    fn is_replay(&self, document: &Document, envelope: &Envelope) -> Result<bool, StateError> {
+        let Some(seen) = self.facts.state.seen(&document.digest)? else {
+            return Ok(false);
+        };
+        if !seen.proved && document.map.contains_key("proof") {
+            return Ok(false);
+        }
+        if let Some(target) = self.target {
+            return self
+                .facts
+                .state
+                .in_log(&document.digest, LogId::inbox(target.no));
+        }
+        let Some(owner) = self.facts.peers.peek(&envelope.actor) else {
+            return Ok(self.facts.instance.owns(&envelope.actor));
+        };
+        for log in self.logs(envelope, None, owner.followers.as_deref())? {
+            if !self.facts.state.in_log(&document.digest, log)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Servers tell everybody they ever knew when an account goes; those who never knew it need not
+    /// look it up.
+    fn is_farewell_of_unknown(&self, envelope: &Envelope) -> Result<bool, StateError> {
+        let farewell = envelope.verb == "Delete" && envelope.object.id() == Some(&envelope.actor);
+        Ok(farewell
+            && self.facts.peers.peek(&envelope.actor).is_none()
+            && self.facts.state.locals_related(&envelope.actor)?.is_empty())
+    }
+
+    /// Stages 5 (time, equivocation) to 8.
+    fn judge(&self, verified: &Verified, followers: Option<&str>) -> Result<Decision, DecideError> {
+        let (facts, envelope) = (self.facts, verified.envelope());
+        let published_ms = envelope.published_ms.unwrap_or(facts.now_ms);
+        if published_ms > facts.now_ms + limits::CLOCK_SKEW_MS {
+            let why = "`published` lies more than an hour ahead";
+            return Err(Refusal::new(Code::Future, why).into());
+        }
+        if let Some(other) = facts.state.digest_of_id(&envelope.id)?
+            && other != verified.document().digest
+        {
+            return match same_id(facts.state, verified.authenticated(), &other)? {
+                Some(refusal) => Err(refusal.into()),
+                None => Ok(Decision::Dropped(
+                    "the first document under this `id` is kept",
+                )),
+            };
+        }
+        let effect = match authority::judge(facts, envelope)? {
+            Meaning::Plain => None,
+            Meaning::Effect(effect) => Some(effect),
+            Meaning::Ignored(why) => return Ok(Decision::Dropped(why)),
+        };
+        if let Some(target) = self.target
+            && authority::blocked(facts.state, &target.url, &envelope.actor)?
+            && !matches!(effect, Some(Effect::UndoBlock { .. }))
+        {
+            return Err(Refusal::new(Code::Blocked, "the actor does not receive from you").into());
+        }
+        let logs = self.logs(envelope, effect.as_ref(), followers)?;
+        if logs.is_empty() {
+            return Ok(Decision::Dropped("it is about nobody and nothing here"));
+        }
+        let activity = activity(verified, published_ms, effect, followers);
+        let document = verified.document();
+        Ok(Decision::Append(Box::new(Draft {
+            activity,
+            logs,
+            payload: document.bytes.clone(),
+            received_ms: facts.now_ms,
+        })))
+    }
+
+    /// Stage 8: the inboxes it is for, without those that block its actor.
+    fn logs(
+        &self,
+        envelope: &Envelope,
+        effect: Option<&Effect>,
+        followers: Option<&str>,
+    ) -> Result<Vec<LogId>, StateError> {
+        let facts = self.facts;
+        let to_followers = envelope
+            .recipients
+            .all()
+            .any(|recipient| is_public(recipient) || Some(recipient) == followers);
+        let mut actors = Vec::new();
+        if let Some(target) = self.target {
+            let follows =
+                to_followers && authority::follows(facts.state, target.no, &envelope.actor)?;
+            if follows || is_about(facts.instance, envelope, effect, target) {
+                actors.push(target.clone());
+            }
+        } else {
+            for name in self.named(envelope, effect) {
+                actors.extend(facts.state.actor_by_name(&name)?);
+            }
+            if to_followers {
+                for (no, follows) in facts.state.locals_related(&envelope.actor)? {
+                    if follows && !actors.iter().any(|actor| actor.no == no) {
+                        actors.extend(facts.state.actor(no)?);
+                    }
+                }
+            }
+        }
+        let mut logs = Vec::with_capacity(actors.len());
+        for actor in actors {
+            let blocks = facts.state.blocks(actor.no, &envelope.actor)?;
+            if !blocks.ours {
+                logs.push(LogId::inbox(actor.no));
+            }
+        }
+        Ok(logs)
+    }
+
+    /// The local actors that an activity names, as recipients or by what it is about.
+    fn named(&self, envelope: &Envelope, effect: Option<&Effect>) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for url in subjects(envelope, effect) {
+            if let Some(name) = local_owner(self.facts.instance, &url)
+                && !names.iter().any(|have| have == name)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+}
+
+/// Whether an activity names a local actor, or something of its own.
+fn is_about(
+    instance: &Instance,
+    envelope: &Envelope,
+    effect: Option<&Effect>,
+    actor: &Actor,
+) -> bool {
+    subjects(envelope, effect)
+        .iter()
+        .any(|url| local_owner(instance, url) == Some(actor.name.as_str()))
+}
+
+/// Every URL by which an activity can be about somebody: recipients, object, what is replied to, and
+/// the other side of a follow.
+fn subjects(envelope: &Envelope, effect: Option<&Effect>) -> Vec<String> {
+    let mut urls: Vec<String> = envelope.recipients.all().map(str::to_owned).collect();
+    urls.extend(envelope.object.id().map(str::to_owned));
+    if let Some(object) = envelope.object.embedded() {
+        urls.extend(reference(object.get("inReplyTo")));
+        // An Accept embeds the Follow whose actor it is for.
+        if envelope.verb != "Create" {
+            urls.extend(reference(object.get("object")));
+            urls.extend(reference(object.get("actor")));
+        }
+    }
+    match effect {
+        Some(
+            Effect::Accept { follow } | Effect::Reject { follow } | Effect::UndoFollow { follow },
+        ) => urls.extend([follow.follower.clone(), follow.followed.clone()]),
+        Some(Effect::Block { blocked, .. } | Effect::UndoBlock { blocked, .. }) => {
+            urls.push(blocked.clone());
+        }
+        _ => {}
+    }
+    urls
+}
+
+/// The name of the local actor whose URL this is, or under whose URL it lies.
+fn local_owner<'a>(instance: &Instance, url: &'a str) -> Option<&'a str> {
+    if let Some(name) = instance.local_name(url) {
+        return Some(name);
+    }
+    let rest = url
+        .strip_prefix(instance.base_url())?
+        .strip_prefix("/actors/")?;
+    let (name, path) = rest.split_once('/')?;
+    let owned = path.starts_with("objects/") || path.starts_with("activities/");
+    owned.then_some(name)
+}
+
+fn activity(
+    verified: &Verified,
+    published_ms: i64,
+    effect: Option<Effect>,
+    followers: Option<&str>,
+) -> Activity {
+    let (document, envelope) = (verified.document(), verified.envelope());
+    let followers = followers.filter(|url| same_origin(url, &envelope.actor));
+    let visibility = match effect {
+        // A handshake is between two, whoever else is addressed.
+        Some(Effect::Block { .. } | Effect::UndoBlock { .. }) => Visibility::Direct,
+        _ => visibility(&envelope.recipients, followers),
+    };
+    Activity {
+        digest: document.digest,
+        id: envelope.id.clone(),
+        verb: envelope.verb.clone(),
+        actor: envelope.actor.clone(),
+        object_id: envelope.object.id().map(str::to_owned),
+        published_ms,
+        authenticated: verified.authenticated(),
+        key: verified.key().map(str::to_owned),
+        visibility,
+        notation: document.notation,
+        joined: Vec::new(),
+        hidden: Vec::new(),
+        effect,
+        fan_out: false,
+        backfilled: false,
+        audience: Vec::new(),
+        definitions: Vec::new(),
+    }
+}

@@ -1,0 +1,333 @@
+//! What an actor of this instance says: completing its document, signing it, and the same authority
+//! as for everybody else (design, section 5, "Outbound").
+//!
+//! The server sets `id`, `actor`, `published`, `@context`, `proof` and the ids of new objects, and
+//! ignores a client's.
+
+use crate::audience::{PUBLIC, parts, visibility};
+use crate::context;
+use crate::decide::authority::{self, Meaning};
+use crate::decide::{DecideError, Draft, Facts};
+use crate::entry::{Activity, ActorKind, Authenticated, Effect, LogId, Visibility};
+use crate::envelope::{Document, Envelope, Recipients, reference};
+use crate::evidence::Verified;
+use crate::key::Signer;
+use crate::limits;
+use crate::proof;
+use crate::refusal::{Code, Refusal};
+use crate::state::{Actor, State, StateError};
+use crate::time::format_rfc3339_ms;
+use crate::value::{Map, Value};
+
+/// The activity types that may be published: those of ActivityStreams 2.0 and the kernel's own.
+pub const VERBS: [&str; 31] = [
+    "Accept",
+    "Add",
+    "Announce",
+    "Arrive",
+    "Block",
+    "Create",
+    "Delete",
+    "Dislike",
+    "EmojiReact",
+    "Endorse",
+    "Flag",
+    "Follow",
+    "Ignore",
+    "Invite",
+    "Join",
+    "Leave",
+    "Like",
+    "Listen",
+    "Move",
+    "Offer",
+    "Question",
+    "Read",
+    "Reject",
+    "Remove",
+    "TentativeAccept",
+    "TentativeReject",
+    "Travel",
+    "Undo",
+    "Update",
+    "View",
+    "Subscribe",
+];
+
+/// Local inboxes joined by the entry itself; further ones are placed afterwards, in chunks.
+pub const LOGS_PER_ENTRY: usize = 64;
+
+/// What is to be published, and what the pure kernel can't make up itself.
+#[derive(Clone, Copy)]
+pub struct Publishing<'a> {
+    /// The URL of the actor who speaks.
+    pub actor: &'a str,
+    /// Its number.
+    pub no: crate::entry::ActorNo,
+    /// The document given: an activity, or an object to be wrapped in `Create`.
+    pub document: &'a Map,
+    /// A fresh UUID for the activity.
+    pub activity_uuid: &'a str,
+    /// A fresh UUID for a new object.
+    pub object_uuid: &'a str,
+    /// The instant, strictly later than the actor's last one, Unix milliseconds.
+    pub published_ms: i64,
+    /// The actor's key.
+    pub signer: &'a dyn Signer,
+    /// The key's Multikey.
+    pub multikey: &'a str,
+    /// Given when this is the actor's own beginning.
+    pub birth: Option<&'a Effect>,
+}
+
+impl std::fmt::Debug for Publishing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publishing")
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Completes, signs and judges what an actor publishes.
+///
+/// # Errors
+/// A refusal with its code, or a fault of the store.
+pub fn publish(facts: Facts<'_>, publishing: Publishing<'_>) -> Result<Draft, DecideError> {
+    let (map, hidden) = publishing.complete()?;
+    let unsigned = Document::from_map(map);
+    if unsigned.bytes.len() > limits::DOCUMENT_OUT_BYTES {
+        let why = format!(
+            "the document has more than {} bytes",
+            limits::DOCUMENT_OUT_BYTES
+        );
+        return Err(Refusal::new(Code::TooLarge, why).into());
+    }
+    let mut envelope = Envelope::of(&unsigned.map)?;
+    envelope.recipients.hidden = hidden;
+    let effect = match publishing.birth {
+        Some(birth) => Some(birth.clone()),
+        None => match authority::judge(facts, &envelope)? {
+            Meaning::Plain => None,
+            Meaning::Effect(effect) => Some(effect),
+            Meaning::Ignored(why) => return Err(Refusal::new(Code::Conflict, why).into()),
+        },
+    };
+    publishing.refuse_reserved(facts, &envelope, effect.as_ref())?;
+    let signer = publishing.signer;
+    let signed = proof::sign_digest(
+        &unsigned.map,
+        &unsigned.digest,
+        signer,
+        publishing.published_ms,
+    );
+    let document = Document::from_map(signed);
+    let verified = Verified::local(document, envelope, publishing.multikey.to_owned());
+    draft(facts, publishing, &verified, effect)
+}
+
+impl Publishing<'_> {
+    /// The whole document without its proof, and who is addressed without being named in it.
+    fn complete(&self) -> Result<(Map, Vec<String>), Refusal> {
+        let mut map = self.as_activity()?;
+        if let Some(actor) = reference(map.get("actor"))
+            && actor != self.actor
+        {
+            let why = "`actor` is another than the one who publishes";
+            return Err(Refusal::new(Code::NotAuthorised, why));
+        }
+        map.remove("proof");
+        map.remove("signature");
+        let published = format_rfc3339_ms(self.published_ms);
+        map.insert("@context", context::of_activity());
+        map.insert(
+            "id",
+            format!("{}/activities/{}", self.actor, self.activity_uuid),
+        );
+        map.insert("actor", self.actor);
+        map.insert("published", published.as_str());
+        let hidden = Recipients::of(&map)?.hidden;
+        map.remove("bto");
+        map.remove("bcc");
+        if hidden.is_empty() && Recipients::of(&map)?.all().next().is_none() && !self.is_birth() {
+            map.insert("to", vec![PUBLIC]);
+            map.insert("cc", vec![format!("{}/followers", self.actor)]);
+        }
+        if map.get("type").and_then(Value::as_str) == Some("Create") && !self.is_birth() {
+            self.complete_object(&mut map, &published)?;
+        }
+        Ok((map, hidden))
+    }
+
+    const fn is_birth(&self) -> bool {
+        self.birth.is_some()
+    }
+
+    /// The document as an activity: an object that stands alone is wrapped in `Create`.
+    fn as_activity(&self) -> Result<Map, Refusal> {
+        let refuse = |why: &str| Err(Refusal::new(Code::Envelope, why));
+        let Some(kind) = self.document.get("type").and_then(Value::as_str) else {
+            return refuse("`type` must be one word");
+        };
+        if VERBS.contains(&kind) {
+            return Ok(self.document.clone());
+        }
+        if self.document.contains_key("object") || self.document.contains_key("actor") {
+            let why = format!("the verb `{kind}` is not defined here");
+            return Err(Refusal::new(Code::UndefinedVerb, why));
+        }
+        let mut create = Map::from([("type", "Create")]);
+        for member in ["to", "cc", "bto", "bcc", "audience"] {
+            if let Some(recipients) = self.document.get(member) {
+                create.insert(member, recipients.clone());
+            }
+        }
+        create.insert("object", self.document.clone());
+        Ok(create)
+    }
+
+    /// Gives a new object its id, its author, its time and its open recipients.
+    fn complete_object(&self, map: &mut Map, published: &str) -> Result<(), Refusal> {
+        let Some(Value::Map(object)) = map.get("object") else {
+            let why = "`Create` needs an embedded `object`";
+            return Err(Refusal::new(Code::Envelope, why));
+        };
+        let mut object = object.clone();
+        let kind = object
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let is_actor = [ActorKind::Person, ActorKind::Service, ActorKind::Group]
+            .iter()
+            .any(|actor| actor.as_str() == kind);
+        if is_actor || kind == "Application" {
+            let why = "an actor is made by `actor create`, not by publishing one";
+            return Err(Refusal::new(Code::NotAuthorised, why));
+        }
+        for dropped in ["bto", "bcc", "proof", "signature", "@context"] {
+            object.remove(dropped);
+        }
+        object.insert("id", format!("{}/objects/{}", self.actor, self.object_uuid));
+        object.insert("attributedTo", self.actor);
+        object.insert("published", published);
+        for member in ["to", "cc", "audience"] {
+            match map.get(member) {
+                Some(recipients) => object.insert(member, recipients.clone()),
+                None => object.remove(member),
+            };
+        }
+        map.insert("object", object);
+        Ok(())
+    }
+
+    /// What has ways of its own, because more than an activity belongs to it.
+    fn refuse_reserved(
+        &self,
+        facts: Facts<'_>,
+        envelope: &Envelope,
+        effect: Option<&Effect>,
+    ) -> Result<(), DecideError> {
+        let itself = envelope.object.id() == Some(self.actor);
+        if itself && matches!(envelope.verb.as_str(), "Update" | "Delete" | "Move") {
+            let why = "an actor's own document is not changed by publishing";
+            return Err(Refusal::new(Code::NotAuthorised, why).into());
+        }
+        if let Some(Effect::Follow { followed, .. }) = effect
+            && authority::blocked(facts.state, self.actor, followed)?
+        {
+            return Err(Refusal::new(Code::Blocked, "there is a block between the two").into());
+        }
+        Ok(())
+    }
+}
+
+fn draft(
+    facts: Facts<'_>,
+    publishing: Publishing<'_>,
+    verified: &Verified,
+    effect: Option<Effect>,
+) -> Result<Draft, DecideError> {
+    let (document, envelope) = (verified.document(), verified.envelope());
+    let followers = format!("{}/followers", publishing.actor);
+    let mut logs = vec![LogId::outbox(publishing.no)];
+    let (visibility, fan_out) = match effect {
+        // The one who is blocked is never told by us.
+        Some(Effect::Block { .. } | Effect::UndoBlock { .. }) => (Visibility::Direct, false),
+        Some(Effect::ActorCreated { .. }) => (Visibility::Public, false),
+        _ => {
+            let parts = parts(envelope.recipients.all(), publishing.actor, &followers);
+            let mut remote = false;
+            let mut local = Vec::new();
+            for recipient in &parts.actors {
+                match facts.state.actor_by_url(recipient)? {
+                    Some(actor) => local.push(actor),
+                    None => remote |= !facts.instance.owns(recipient),
+                }
+            }
+            if parts.followers {
+                local.extend(local_followers(facts.state, publishing.actor)?);
+            }
+            let more = join(facts.state, publishing.actor, local, &mut logs)?;
+            let to_all = parts.followers;
+            (
+                visibility(&envelope.recipients, Some(&followers)),
+                remote || to_all || more,
+            )
+        }
+    };
+    let activity = Activity {
+        digest: document.digest,
+        id: envelope.id.clone(),
+        verb: envelope.verb.clone(),
+        actor: envelope.actor.clone(),
+        object_id: envelope.object.id().map(str::to_owned),
+        published_ms: publishing.published_ms,
+        authenticated: Authenticated::Local,
+        key: verified.key().map(str::to_owned),
+        visibility,
+        notation: document.notation,
+        joined: Vec::new(),
+        hidden: envelope.recipients.hidden.clone(),
+        effect,
+        fan_out,
+        backfilled: false,
+        audience: Vec::new(),
+        definitions: Vec::new(),
+    };
+    Ok(Draft {
+        activity,
+        logs,
+        payload: document.bytes.clone(),
+        received_ms: facts.now_ms,
+    })
+}
+
+fn local_followers(state: &dyn State, actor: &str) -> Result<Vec<Actor>, StateError> {
+    let mut followers = Vec::new();
+    for (no, follows) in state.locals_related(actor)? {
+        if follows {
+            followers.extend(state.actor(no)?);
+        }
+    }
+    Ok(followers)
+}
+
+/// Adds the inboxes of local recipients, each once and without the blocked; true when there are more
+/// than one entry joins.
+fn join(
+    state: &dyn State,
+    sender: &str,
+    recipients: Vec<Actor>,
+    logs: &mut Vec<LogId>,
+) -> Result<bool, StateError> {
+    for recipient in recipients {
+        let log = LogId::inbox(recipient.no);
+        if logs.contains(&log) || state.blocks(recipient.no, sender)?.any() {
+            continue;
+        }
+        if logs.len() > LOGS_PER_ENTRY {
+            return Ok(true);
+        }
+        logs.push(log);
+    }
+    Ok(false)
+}

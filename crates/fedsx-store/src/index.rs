@@ -1,0 +1,341 @@
+//! The applied state, read from rows: [`State`] over an engine, or over an engine with the writer's
+//! batches that are not committed yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fedsx_core::cid::Digest;
+use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Subject};
+use fedsx_core::follow::{Direction, Owed, Relation};
+use fedsx_core::state::{
+    Actor, At, Blocks, Follower, OutboxTotals, RelationTotals, Seen, State, StateError,
+};
+use minicbor::Decode;
+
+use crate::engine::{Batch, Engine, EngineError, Row, prefix_end};
+use crate::journal::{JournalReader, Place};
+use crate::schema::{self, Of, RelationRow, Table, key, pair_key, url_hash};
+
+/// Rows to read: an engine, alone or with what is pending above it.
+pub(crate) trait Rows {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
+    fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<Row>, EngineError>;
+}
+
+impl Rows for Arc<dyn Engine> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        (**self).get(key)
+    }
+
+    fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<Row>, EngineError> {
+        (**self).scan_prefix(prefix, limit, reverse)
+    }
+}
+
+/// The rows of one batch, by key; `None` deletes.
+pub(crate) type Pending = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// An engine with the batch above it that is being put together.
+#[derive(Debug)]
+pub(crate) struct Overlay<'a> {
+    pub(crate) engine: &'a Arc<dyn Engine>,
+    pub(crate) batch: &'a Pending,
+}
+
+impl Rows for Overlay<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        match self.batch.get(key) {
+            Some(written) => Ok(written.clone()),
+            None => self.engine.get(key),
+        }
+    }
+
+    fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<Row>, EngineError> {
+        let end = prefix_end(prefix);
+        let above = self.batch.range(prefix.to_vec()..);
+        let above: Vec<_> = above
+            .take_while(|(key, _)| end.is_empty() || **key < end)
+            .collect();
+        // Each row above may hide one below, so that many more are asked for.
+        let below = self
+            .engine
+            .scan_prefix(prefix, limit.saturating_add(above.len()), reverse)?;
+        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = below.into_iter().collect();
+        for (key, value) in above {
+            match value {
+                Some(value) => merged.insert(key.clone(), value.clone()),
+                None => merged.remove(key),
+            };
+        }
+        let rows = merged.into_iter();
+        Ok(if reverse {
+            rows.rev().take(limit).collect()
+        } else {
+            rows.take(limit).collect()
+        })
+    }
+}
+
+/// The applied state over some rows, and the journal for what only its headers say.
+#[derive(Clone, Debug)]
+pub(crate) struct Index<R> {
+    rows: R,
+    journal: Option<JournalReader>,
+}
+
+impl<R: Rows> Index<R> {
+    /// The state by its rows alone: what `apply` and the writer need.
+    pub(crate) const fn over(rows: R) -> Self {
+        Self {
+            rows,
+            journal: None,
+        }
+    }
+
+    /// The state with the headers of the journal.
+    pub(crate) const fn with_journal(rows: R, journal: JournalReader) -> Self {
+        Self {
+            rows,
+            journal: Some(journal),
+        }
+    }
+}
+
+/// A row that is not what its table says.
+#[derive(Debug, thiserror::Error)]
+#[error("a row of the index can't be read ({0}); `fedsx reindex` makes the index anew")]
+pub(crate) struct BadRow(pub(crate) String);
+
+pub(crate) fn decode<T: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Result<T, StateError> {
+    minicbor::decode(bytes).map_err(|error| state_error(BadRow(error.to_string())))
+}
+
+pub(crate) fn state_error(error: impl std::error::Error + Send + Sync + 'static) -> StateError {
+    StateError(Box::new(error))
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StateError> {
+    bytes
+        .try_into()
+        .map_err(|_| state_error(BadRow(format!("{} bytes, not {N}", bytes.len()))))
+}
+
+impl<R: Rows> Index<R> {
+    pub(crate) fn row<T: for<'b> Decode<'b, ()>>(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<T>, StateError> {
+        self.rows
+            .get(key)
+            .map_err(state_error)?
+            .map(|bytes| decode(&bytes))
+            .transpose()
+    }
+
+    /// A row that repeats the peer whose hash is in its key.
+    fn of_peer<T: for<'b> Decode<'b, ()> + Default>(
+        &self,
+        key: &[u8],
+        peer: &str,
+    ) -> Result<T, StateError> {
+        match self.row::<Of<T>>(key)? {
+            None => Ok(T::default()),
+            Some(row) if row.peer == peer => Ok(row.value),
+            Some(row) => Err(state_error(BadRow(format!(
+                "{} and {peer} share a hash",
+                row.peer
+            )))),
+        }
+    }
+
+    pub(crate) fn scan(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<Row>, StateError> {
+        self.rows
+            .scan_prefix(prefix, limit, reverse)
+            .map_err(state_error)
+    }
+
+    fn header_of(&self, digest: &Digest) -> Result<Option<Box<Activity>>, StateError> {
+        let (Some(seen), Some(journal)) = (self.seen(digest)?, &self.journal) else {
+            return Ok(None);
+        };
+        let place = Place {
+            segment: seen.at.segment,
+            position: seen.at.position,
+        };
+        let frame = journal.read(place).map_err(state_error)?;
+        match Header::decode(&frame.header).map_err(state_error)?.subject {
+            Subject::Activity(activity) => Ok(Some(activity)),
+            Subject::Control(_) => Ok(None),
+        }
+    }
+
+    fn digest(&self, key: &[u8]) -> Result<Option<Digest>, StateError> {
+        let bytes = self.rows.get(key).map_err(state_error)?;
+        Ok(bytes
+            .map(|bytes| fixed(&bytes))
+            .transpose()?
+            .map(Digest::from))
+    }
+
+    fn numbered(&self, key: &[u8]) -> Result<Option<Actor>, StateError> {
+        match self.rows.get(key).map_err(state_error)? {
+            None => Ok(None),
+            Some(no) => self.actor(ActorNo(u32::from_be_bytes(fixed(&no)?))),
+        }
+    }
+}
+
+impl<R: Rows> State for Index<R> {
+    fn actor_by_name(&self, name: &str) -> Result<Option<Actor>, StateError> {
+        self.numbered(&key(Table::ActorName, &[name.as_bytes()]))
+    }
+
+    fn actor_by_url(&self, url: &str) -> Result<Option<Actor>, StateError> {
+        let actor = self.numbered(&key(Table::ActorUrl, &[&url_hash(url)]))?;
+        Ok(actor.filter(|actor| actor.url == url))
+    }
+
+    fn actor(&self, no: ActorNo) -> Result<Option<Actor>, StateError> {
+        self.row(&key(Table::Actor, &[&no.0.to_be_bytes()]))
+    }
+
+    fn actor_count(&self) -> Result<u32, StateError> {
+        match self.scan(&[Table::Actor as u8], 1, true)?.first() {
+            None => Ok(0),
+            Some((key, _)) => Ok(u32::from_be_bytes(fixed(&key[1..])?) + 1),
+        }
+    }
+
+    fn seen(&self, digest: &Digest) -> Result<Option<Seen>, StateError> {
+        self.row(&key(Table::Seen, &[digest.as_bytes()]))
+    }
+
+    fn in_log(&self, digest: &Digest, log: LogId) -> Result<bool, StateError> {
+        let Some(seen) = self.seen(digest)? else {
+            return Ok(false);
+        };
+        Ok(seen.joined.iter().any(|joined| joined.log == log)
+            || self
+                .rows
+                .get(&schema::placed_key(digest, log))
+                .map_err(state_error)?
+                .is_some())
+    }
+
+    fn digest_of_id(&self, id: &str) -> Result<Option<Digest>, StateError> {
+        self.digest(&key(Table::Id, &[&url_hash(id)]))
+    }
+
+    fn digest_of_object(&self, object_id: &str) -> Result<Option<Digest>, StateError> {
+        self.digest(&key(Table::Object, &[&url_hash(object_id)]))
+    }
+
+    fn activity_of_id(&self, id: &str) -> Result<Option<Box<Activity>>, StateError> {
+        let Some(digest) = self.digest_of_id(id)? else {
+            return Ok(None);
+        };
+        let activity = self.header_of(&digest)?;
+        Ok(activity.filter(|activity| activity.id == id))
+    }
+
+    fn creator_of(&self, object_id: &str) -> Result<Option<String>, StateError> {
+        let Some(digest) = self.digest_of_object(object_id)? else {
+            return Ok(None);
+        };
+        let activity = self.header_of(&digest)?;
+        let created = activity.filter(|create| create.object_id.as_deref() == Some(object_id));
+        Ok(created.map(|create| create.actor))
+    }
+
+    fn log_len(&self, log: LogId) -> Result<u64, StateError> {
+        let prefix = schema::log_prefix(log);
+        match self.scan(&prefix, 1, true)?.first() {
+            None => Ok(0),
+            Some((key, _)) => Ok(u64::from_be_bytes(fixed(&key[prefix.len()..])?)),
+        }
+    }
+
+    fn relation(
+        &self,
+        actor: ActorNo,
+        direction: Direction,
+        peer: &str,
+    ) -> Result<Relation, StateError> {
+        self.of_peer(&schema::relation_key(actor, direction, peer), peer)
+    }
+
+    fn last_follower(&self, actor: ActorNo, peer: &str) -> Result<Option<Follower>, StateError> {
+        let rows = self.scan(&pair_key(Table::Follower, actor, peer), 1, true)?;
+        rows.first().map(|(_, value)| decode(value)).transpose()
+    }
+
+    fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError> {
+        self.of_peer(&pair_key(Table::Blocks, actor, peer), peer)
+    }
+
+    fn locals_related(&self, peer: &str) -> Result<Vec<(ActorNo, bool)>, StateError> {
+        let prefix = key(Table::Related, &[&url_hash(peer)]);
+        self.scan(&prefix, usize::MAX, false)?
+            .into_iter()
+            .map(|(key, value)| {
+                let no = ActorNo(u32::from_be_bytes(fixed(&key[prefix.len()..])?));
+                Ok((no, decode::<Of<bool>>(&value)?.value))
+            })
+            .collect()
+    }
+
+    fn owed(&self, actor: ActorNo, peer: &str) -> Result<Vec<Owed>, StateError> {
+        self.of_peer(&pair_key(Table::Owed, actor, peer), peer)
+    }
+
+    fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError> {
+        let totals = self.row(&key(Table::OutboxTotals, &[&actor.0.to_be_bytes()]))?;
+        Ok(totals.unwrap_or_default())
+    }
+
+    fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError> {
+        let totals = self.row(&key(Table::RelationTotals, &[&actor.0.to_be_bytes()]))?;
+        Ok(totals.unwrap_or_default())
+    }
+}
+
+/// The rows of a batch by key.
+pub(crate) fn pending(batch: Batch, pending: &mut Pending) {
+    pending.extend(batch);
+}
+
+/// What is known of the relation rows under a prefix.
+pub(crate) fn relation_row(value: &[u8]) -> Result<(String, Relation), StateError> {
+    let row: RelationRow = decode(value)?;
+    Ok((row.peer, row.value))
+}
+
+/// The place a log row holds.
+pub(crate) fn log_row(key: &[u8], value: &[u8]) -> Result<(u64, At), StateError> {
+    let seq = key
+        .len()
+        .checked_sub(8)
+        .map(|at| &key[at..])
+        .unwrap_or_default();
+    Ok((u64::from_be_bytes(fixed(seq)?), decode(value)?))
+}

@@ -1,0 +1,262 @@
+//! What waits for the writer: bounded by count and by bytes, an eighth of both kept for what is
+//! published here, so that a flood of deliveries can't lock the instance's own people out.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fedsx_core::cid::Digest;
+use fedsx_core::decide::Draft;
+use fedsx_core::entry::{Control, Joined, LogId};
+use fedsx_core::refusal::Refusal;
+use tokio::sync::oneshot;
+
+/// Inputs that may wait.
+pub(crate) const QUEUE_INPUTS: usize = 4_096;
+/// Payload that may wait, bytes.
+pub(crate) const QUEUE_BYTES: usize = 64 << 20;
+/// Inputs of one batch.
+pub(crate) const BATCH_INPUTS: usize = 512;
+/// Payload of one batch, bytes.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
+/// How long a batch waits for requests that are being verified, at most.
+const WINDOW: Duration = Duration::from_millis(1);
+
+/// Something to be appended.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// An activity.
+    Append(Box<Draft>),
+    /// A kept activity joins further logs.
+    Place {
+        digest: Digest,
+        logs: Vec<LogId>,
+        received_ms: i64,
+    },
+    /// A control entry.
+    Control {
+        control: Control,
+        payload: Bytes,
+        received_ms: i64,
+    },
+}
+
+impl Work {
+    pub(crate) fn payload_len(&self) -> usize {
+        match self {
+            Self::Append(draft) => draft.payload.len(),
+            Self::Place { .. } => 0,
+            Self::Control { payload, .. } => payload.len(),
+        }
+    }
+}
+
+/// What became of an append.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Appended {
+    /// It is durable and visible.
+    New {
+        /// Its offset.
+        offset: u64,
+        /// Its places in the local logs.
+        joined: Vec<Joined>,
+    },
+    /// It was here already; nothing was appended.
+    Replay,
+}
+
+/// Why nothing was appended.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Too much is waiting.
+    #[error("too many activities wait to be written")]
+    QueueFull,
+    /// The writer has stopped: at shutdown, or for good after a failed write.
+    #[error("the journal takes nothing any more")]
+    Stopped,
+    /// What it was decided on has changed: decide again.
+    #[error("the state changed under the decision")]
+    Changed,
+    /// It can't be appended.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Where the answer goes.
+pub(crate) type Reply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// Whether an input may use the part of the queue kept for the instance itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Priority {
+    /// From others.
+    Inbound,
+    /// Published here, and control.
+    Local,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    inputs: VecDeque<(Work, Reply)>,
+    bytes: usize,
+    /// Requests that are being verified and will come.
+    arriving: usize,
+    closed: bool,
+}
+
+/// The writer's queue.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+impl Queue {
+    pub(crate) fn push(
+        &self,
+        work: Work,
+        reply: Reply,
+        priority: Priority,
+    ) -> Result<(), AppendError> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(AppendError::Stopped);
+        }
+        let bytes = work.payload_len();
+        let kept = |whole: usize| match priority {
+            Priority::Inbound => whole - whole / 8,
+            Priority::Local => whole,
+        };
+        if waiting.inputs.len() >= kept(QUEUE_INPUTS) || waiting.bytes + bytes > kept(QUEUE_BYTES) {
+            return Err(AppendError::QueueFull);
+        }
+        waiting.bytes += bytes;
+        waiting.inputs.push_back((work, reply));
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn arrive(&self) {
+        self.lock().arriving += 1;
+    }
+
+    pub(crate) fn arrived(&self) {
+        let mut waiting = self.lock();
+        waiting.arriving -= 1;
+        let last = waiting.arriving == 0;
+        drop(waiting);
+        if last {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The next batch; `None` when the queue is closed and empty. Waits for more only while requests
+    /// are on their way, and never longer than the window.
+    pub(crate) fn take(&self) -> Option<Vec<(Work, Reply)>> {
+        let mut waiting = self.lock();
+        while waiting.inputs.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self
+                .changed
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let deadline = Instant::now() + WINDOW;
+        while waiting.arriving > 0 && waiting.inputs.len() < BATCH_INPUTS && !waiting.closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.changed.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Some(waiting.batch())
+    }
+
+    /// Takes nothing more; what waits is still handed out.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes nothing more and drops what waits: its callers learn that the writer stopped.
+    pub(crate) fn abandon(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        waiting.inputs.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn batch(&mut self) -> Vec<(Work, Reply)> {
+        let mut batch = Vec::with_capacity(self.inputs.len().min(BATCH_INPUTS));
+        let mut bytes = 0;
+        while let Some((work, _)) = self.inputs.front() {
+            bytes += work.payload_len();
+            if batch.len() == BATCH_INPUTS || (bytes > BATCH_BYTES && !batch.is_empty()) {
+                break;
+            }
+            self.bytes -= work.payload_len();
+            batch.extend(self.inputs.pop_front());
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(bytes: usize) -> Work {
+        Work::Control {
+            control: Control::PeerGone {
+                peer: String::new(),
+            },
+            payload: Bytes::from(vec![0; bytes]),
+            received_ms: 0,
+        }
+    }
+
+    fn push(queue: &Queue, bytes: usize, priority: Priority) -> Result<(), AppendError> {
+        queue.push(control(bytes), oneshot::channel().0, priority)
+    }
+
+    #[test]
+    fn an_eighth_is_kept_for_the_instance_itself() {
+        let queue = Queue::default();
+        let mut taken = 0;
+        while push(&queue, 1, Priority::Inbound).is_ok() {
+            taken += 1;
+        }
+        assert_eq!(taken, QUEUE_INPUTS - QUEUE_INPUTS / 8);
+        assert_eq!(push(&queue, 1, Priority::Local), Ok(()));
+        let queue = Queue::default();
+        assert_eq!(
+            push(&queue, QUEUE_BYTES, Priority::Inbound),
+            Err(AppendError::QueueFull)
+        );
+        assert_eq!(push(&queue, QUEUE_BYTES, Priority::Local), Ok(()));
+    }
+
+    #[test]
+    fn batches_are_bounded_and_a_closed_queue_is_emptied_first() {
+        let queue = Queue::default();
+        for _ in 0..BATCH_INPUTS + 1 {
+            push(&queue, 1, Priority::Local).expect("room");
+        }
+        push(&queue, BATCH_BYTES, Priority::Local).expect("room");
+        queue.close();
+        assert_eq!(push(&queue, 1, Priority::Local), Err(AppendError::Stopped));
+        let sizes: Vec<_> = std::iter::from_fn(|| queue.take())
+            .map(|batch| batch.len())
+            .collect();
+        assert_eq!(sizes, [BATCH_INPUTS, 1, 1]);
+    }
+}

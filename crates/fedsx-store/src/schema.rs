@@ -1,0 +1,262 @@
+//! Every key of the index, its layout and its version: the one place where rows become bytes.
+//!
+//! A key begins with the byte of its table; numbers are big-endian, so that keys sort as they count;
+//! a URL stands in a key by the first 16 bytes of its SHA-256, and the row's value repeats it, so that
+//! a collision is seen. Values are CBOR with numbered fields. Tables below [`DELIVERY`] are a fold of
+//! the journal and what `status --digest` hashes; those from it on are delivery progress.
+
+use fedsx_core::cid::Digest;
+use fedsx_core::entry::{ActorNo, Joined, LogId, Side};
+use fedsx_core::follow::{Direction, Owed, Relation};
+use fedsx_core::state::{Blocks, Row};
+use minicbor::{Decode, Encode};
+
+use crate::engine::Batch;
+
+/// The version of this layout; an index of another one is thrown away and rebuilt.
+pub const VERSION: u32 = 1;
+
+/// The first byte of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Table {
+    /// `meta` and a name: the version, the base URL, the offset applied.
+    Meta = 0x01,
+    /// Actor number → [`fedsx_core::state::Actor`].
+    Actor = 0x02,
+    /// Actor name → number.
+    ActorName = 0x03,
+    /// Hash of an actor's URL → number.
+    ActorUrl = 0x04,
+    /// Digest → [`fedsx_core::state::Seen`].
+    Seen = 0x05,
+    /// Hash of an activity's `id` → digest.
+    Id = 0x06,
+    /// Hash of an object's `id` → digest of its `Create`.
+    Object = 0x07,
+    /// Log, sequence → [`fedsx_core::state::At`].
+    Log = 0x08,
+    /// Digest, log → sequence, for logs joined by a later entry.
+    Placed = 0x09,
+    /// Actor, direction, hash of the peer → peer and relation.
+    Relation = 0x0a,
+    /// Actor, hash of the peer, offset → [`fedsx_core::state::Follower`].
+    Follower = 0x0b,
+    /// Actor, hash of the peer → peer and blocks.
+    Blocks = 0x0c,
+    /// Hash of the peer, actor → peer and whether the actor follows it.
+    Related = 0x0d,
+    /// Actor, hash of the peer → peer and what is owed.
+    Owed = 0x0e,
+    /// Actor → [`fedsx_core::state::OutboxTotals`].
+    OutboxTotals = 0x0f,
+    /// Actor → [`fedsx_core::state::RelationTotals`].
+    RelationTotals = 0x10,
+    /// Offset → the actor whose entry has to go out. The first table of delivery progress.
+    FanOut = 0x80,
+}
+
+/// The first table that is no fold of the journal.
+pub const DELIVERY: u8 = Table::FanOut as u8;
+
+/// A value that names the peer its key only hashes.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub(crate) struct Of<T> {
+    #[n(0)]
+    pub(crate) peer: String,
+    #[n(1)]
+    pub(crate) value: T,
+}
+
+/// The 16 bytes by which a URL stands in a key.
+#[must_use]
+pub fn url_hash(url: &str) -> [u8; 16] {
+    let digest = Digest::of(url.as_bytes());
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest.as_bytes()[..16]);
+    hash
+}
+
+/// The key of `table` with these parts.
+#[must_use]
+pub fn key(table: Table, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(table as u8);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// The prefix of all places of a log.
+#[must_use]
+pub fn log_prefix(log: LogId) -> Vec<u8> {
+    key(Table::Log, &[&log_bytes(log)])
+}
+
+/// The key of a place in a log.
+#[must_use]
+pub fn log_key(log: LogId, seq: u64) -> Vec<u8> {
+    key(Table::Log, &[&log_bytes(log), &seq.to_be_bytes()])
+}
+
+/// The key of a relation.
+#[must_use]
+pub fn relation_key(actor: ActorNo, direction: Direction, peer: &str) -> Vec<u8> {
+    let mut key = relation_prefix(actor, direction);
+    key.extend_from_slice(&url_hash(peer));
+    key
+}
+
+/// The prefix of an actor's relations in one direction.
+#[must_use]
+pub fn relation_prefix(actor: ActorNo, direction: Direction) -> Vec<u8> {
+    let direction = match direction {
+        Direction::Follower => 0,
+        Direction::Following => 1,
+    };
+    key(Table::Relation, &[&actor.0.to_be_bytes(), &[direction]])
+}
+
+/// The key of a table of (actor, peer).
+#[must_use]
+pub fn pair_key(table: Table, actor: ActorNo, peer: &str) -> Vec<u8> {
+    key(table, &[&actor.0.to_be_bytes(), &url_hash(peer)])
+}
+
+/// The key of a document's place in a log it joined later.
+#[must_use]
+pub fn placed_key(digest: &Digest, log: LogId) -> Vec<u8> {
+    key(Table::Placed, &[digest.as_bytes(), &log_bytes(log)])
+}
+
+fn log_bytes(log: LogId) -> [u8; 5] {
+    let [a, b, c, d] = log.actor.0.to_be_bytes();
+    let side = match log.side {
+        Side::Outbox => 0,
+        Side::Inbox => 1,
+    };
+    [a, b, c, d, side]
+}
+
+/// CBOR of a value.
+pub(crate) fn encode<T: Encode<()>>(value: T) -> Vec<u8> {
+    minicbor::to_vec(value).expect("writing to a Vec can't fail")
+}
+
+/// Lays a row out as writes of a batch.
+pub fn write(row: Row, batch: &mut Batch) {
+    match row {
+        Row::Actor(actor) => {
+            let no = actor.no.0.to_be_bytes();
+            batch.put(key(Table::ActorName, &[actor.name.as_bytes()]), no);
+            batch.put(key(Table::ActorUrl, &[&url_hash(&actor.url)]), no);
+            batch.put(key(Table::Actor, &[&no]), encode(actor));
+        }
+        Row::Seen { digest, seen } => {
+            batch.put(key(Table::Seen, &[digest.as_bytes()]), encode(seen));
+        }
+        Row::Id { id, digest } => {
+            batch.put(key(Table::Id, &[&url_hash(&id)]), *digest.as_bytes());
+        }
+        Row::Object { id, digest } => {
+            batch.put(key(Table::Object, &[&url_hash(&id)]), *digest.as_bytes());
+        }
+        Row::Log { joined, at } => batch.put(log_key(joined.log, joined.seq), encode(at)),
+        Row::Placed {
+            digest,
+            joined: Joined { log, seq },
+        } => {
+            batch.put(placed_key(&digest, log), seq.to_be_bytes());
+        }
+        Row::Relation {
+            actor,
+            direction,
+            peer,
+            relation,
+        } => {
+            let key = relation_key(actor, direction, &peer);
+            put_unless(
+                batch,
+                key,
+                relation.is_default(),
+                Of {
+                    peer,
+                    value: relation,
+                },
+            );
+        }
+        Row::Follower { actor, follower } => {
+            let mut key = pair_key(Table::Follower, actor, &follower.peer);
+            key.extend_from_slice(&follower.from.to_be_bytes());
+            batch.put(key, encode(follower));
+        }
+        Row::Blocks {
+            actor,
+            peer,
+            blocks,
+        } => {
+            let key = pair_key(Table::Blocks, actor, &peer);
+            put_unless(
+                batch,
+                key,
+                blocks == Blocks::default(),
+                Of {
+                    peer,
+                    value: blocks,
+                },
+            );
+        }
+        Row::Related {
+            actor,
+            peer,
+            follows,
+        } => {
+            let key = key(Table::Related, &[&url_hash(&peer), &actor.0.to_be_bytes()]);
+            put_unless(
+                batch,
+                key,
+                follows.is_none(),
+                Of {
+                    peer,
+                    value: follows == Some(true),
+                },
+            );
+        }
+        Row::Owed { actor, peer, owed } => {
+            let key = pair_key(Table::Owed, actor, &peer);
+            put_unless(
+                batch,
+                key,
+                owed.is_empty(),
+                Of::<Vec<Owed>> { peer, value: owed },
+            );
+        }
+        Row::FanOut { offset, actor } => {
+            batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));
+        }
+        Row::OutboxTotals { actor, totals } => {
+            batch.put(
+                key(Table::OutboxTotals, &[&actor.0.to_be_bytes()]),
+                encode(totals),
+            );
+        }
+        Row::RelationTotals { actor, totals } => {
+            batch.put(
+                key(Table::RelationTotals, &[&actor.0.to_be_bytes()]),
+                encode(totals),
+            );
+        }
+    }
+}
+
+fn put_unless<T: Encode<()>>(batch: &mut Batch, key: Vec<u8>, empty: bool, value: Of<T>) {
+    if empty {
+        batch.delete(key);
+    } else {
+        batch.put(key, encode(value));
+    }
+}
+
+/// What the relations table holds.
+pub(crate) type RelationRow = Of<Relation>;

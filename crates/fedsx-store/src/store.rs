@@ -1,0 +1,472 @@
+//! Opening and closing a data directory: lock, format, vault, journal, index, writer.
+//!
+//! ```text
+//! DIR/format            version and base URL
+//! DIR/lock              held by the one process
+//! DIR/secret, DIR/keys/ keys at rest
+//! DIR/journal/          the truth
+//! DIR/index-<engine>/   what it folds into; may be thrown away
+//! DIR/delivery.ledger   delivery progress, for when the index was thrown away
+//! ```
+//! Opening applies the journal's tail from the index's watermark on, through the same `apply` that runs
+//! when an entry is appended.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fedsx_core::apply::apply;
+use fedsx_core::entry::Header;
+use fedsx_core::state::{At, StateError};
+use tokio::sync::{oneshot, watch};
+
+use crate::delivery::{Deliveries, DeliveryError};
+use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
+use crate::index::{self, Index, Overlay, Pending};
+use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
+use crate::lock::{DirectoryLock, LockError};
+use crate::queue::Queue;
+use crate::schema::{self, Table, key};
+use crate::vault::{Vault, VaultError, replace};
+use crate::view::View;
+use crate::writer::{Writer, WriterError, WriterHandle, applied_key};
+
+/// The version of the data directory.
+const FORMAT: u32 = 1;
+/// Entries applied at once when the tail is applied again.
+const APPLY_CHUNK: usize = 512;
+
+/// How a data directory is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The index engine.
+    pub engine: EngineKind,
+    /// A journal segment, bytes.
+    pub segment_bytes: u32,
+    /// How often the index is made durable.
+    pub flush_every: Duration,
+    /// The instance's base URL; a directory keeps the one it began with.
+    pub base_url: String,
+    /// The instance secret, when it does not come from the directory.
+    pub secret: Option<Vec<u8>>,
+}
+
+/// What opening found.
+#[derive(Debug)]
+pub struct Report {
+    /// What recovery of the journal found.
+    pub recovered: Recovered,
+    /// Entries applied again to bring the index up.
+    pub applied_again: u64,
+}
+
+/// Why a data directory can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it, or it can't be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// It belongs to another base URL.
+    #[error("{} belongs to {found}, not to {asked}: actors are named by their URL for ever. Start with `--url {found}`", dir.display())]
+    OtherUrl {
+        /// The directory.
+        dir: PathBuf,
+        /// The URL it began with.
+        found: String,
+        /// The URL asked for.
+        asked: String,
+    },
+    /// It was written by another version.
+    #[error("{} has format {found:?}, and this fedsx reads format 1", dir.display())]
+    Format {
+        /// The directory.
+        dir: PathBuf,
+        /// What the format file says.
+        found: String,
+    },
+    /// A file of the directory can't be read or written.
+    #[error("{what} in {}: {source}", dir.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The keys at rest.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The index.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The index can't be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The writer.
+    #[error(transparent)]
+    Writer(#[from] WriterError),
+    /// Delivery progress.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    /// An entry can't be read.
+    #[error("entry {offset} of the journal can't be read: {source}")]
+    Header {
+        /// Which.
+        offset: u64,
+        /// What the decoder said.
+        source: minicbor::decode::Error,
+    },
+}
+
+/// An open data directory.
+#[derive(Debug)]
+pub struct Store {
+    view: View,
+    writer: WriterHandle,
+    vault: Arc<Vault>,
+    deliveries: Arc<Deliveries>,
+    engine: Arc<dyn Engine>,
+    queue: Arc<Queue>,
+    thread: JoinHandle<()>,
+    stopped: Option<oneshot::Receiver<Result<(), WriterError>>>,
+    flusher: Flusher,
+    _lock: DirectoryLock,
+}
+
+impl Store {
+    /// Opens a data directory, made when missing, and starts its writer.
+    ///
+    /// # Errors
+    /// [`StoreError`], each with what to do about it.
+    pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Self, Report), StoreError> {
+        let data = Directory::open(dir).map_err(|source| io_error("open", dir, source))?;
+        let lock = DirectoryLock::acquire(dir)?;
+        check_format(&data, dir, &options.base_url)?;
+        let vault = Arc::new(Vault::open(dir, options.secret.as_deref())?);
+        let (journal, engine, report) = open_applied(dir, options)?;
+        let last = journal.next_offset() - 1;
+        let ledger = dir.join("delivery.ledger");
+        let deliveries = Arc::new(Deliveries::open(Arc::clone(&engine), ledger, last)?);
+        let (sender, applied) = watch::channel(last);
+        let view = View::new(Arc::clone(&engine), journal.reader(), applied);
+        let queue = Arc::new(Queue::default());
+        let writer = Writer::new(journal, Arc::clone(&engine), sender);
+        let (tell, stopped) = oneshot::channel();
+        let work = Arc::clone(&queue);
+        let thread = spawn("fedsx-writer", move || {
+            // Who closes the store, or waits for its end, takes the outcome.
+            let _gone = tell.send(writer.run(&work));
+        });
+        let flusher = Flusher::start(Arc::clone(&engine), options.flush_every);
+        let handle = WriterHandle::new(Arc::clone(&queue));
+        let store = Self {
+            view,
+            writer: handle,
+            vault,
+            deliveries,
+            engine,
+            queue,
+            thread,
+            stopped: Some(stopped),
+            flusher,
+            _lock: lock,
+        };
+        Ok((store, report))
+    }
+
+    /// The read side.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// The write side.
+    #[must_use]
+    pub fn writer(&self) -> WriterHandle {
+        self.writer.clone()
+    }
+
+    /// The keys at rest.
+    #[must_use]
+    pub fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.vault)
+    }
+
+    /// Delivery progress.
+    #[must_use]
+    pub fn deliveries(&self) -> Arc<Deliveries> {
+        Arc::clone(&self.deliveries)
+    }
+
+    /// Resolves when the writer has stopped by itself, which it does only when a write failed.
+    /// Can be taken once.
+    pub fn failure(&mut self) -> Option<oneshot::Receiver<Result<(), WriterError>>> {
+        self.stopped.take()
+    }
+
+    /// Writes what still waits, makes everything durable and lets the directory go.
+    ///
+    /// # Errors
+    /// When something could not be made durable.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.queue.close();
+        let joined = self.thread.join();
+        joined.expect("the writer does not panic");
+        if let Some(mut stopped) = self.stopped.take()
+            && let Ok(outcome) = stopped.try_recv()
+        {
+            outcome?;
+        }
+        self.flusher.stop();
+        self.engine.flush()?;
+        self.deliveries.sync_ledger()?;
+        Ok(())
+    }
+}
+
+/// Makes the index durable now and then.
+#[derive(Debug)]
+struct Flusher {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: JoinHandle<()>,
+}
+
+impl Flusher {
+    fn start(engine: Arc<dyn Engine>, every: Duration) -> Self {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let seen = Arc::clone(&stop);
+        let thread = spawn("fedsx-flush", move || {
+            let (stopped, changed) = &*seen;
+            let mut guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            while !*guard {
+                let woken = changed.wait_timeout(guard, every);
+                guard = woken.unwrap_or_else(PoisonError::into_inner).0;
+                drop(guard);
+                if let Err(error) = engine.flush() {
+                    // Nothing is lost by it: the journal is applied again from the last flush on.
+                    tracing::error!(%error, "the index could not be flushed");
+                }
+                guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+        });
+        Self { stop, thread }
+    }
+
+    fn stop(self) {
+        let (stopped, changed) = &*self.stop;
+        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+        self.thread.join().expect("the flusher does not panic");
+    }
+}
+
+/// The two threads of the store stand outside the async runtime, because they block on the disk.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder
+        .spawn(work)
+        .expect("a thread can be started when the process starts")
+}
+
+/// Opens journal and index and applies the tail that the index lacks.
+pub(crate) fn open_applied(
+    dir: &Path,
+    options: &StoreOptions,
+) -> Result<(Journal, Arc<dyn Engine>, Report), StoreError> {
+    let engine = open_index(dir, options.engine)?;
+    let watermark = watermark(&engine)?;
+    let files = Directory::open(dir.join("journal"))
+        .map_err(|source| io_error("open the journal", dir, source))?;
+    let journal_options = JournalOptions {
+        segment_bytes: options.segment_bytes,
+        ..JournalOptions::default()
+    };
+    let place = watermark.map(|at| (at.offset, at_place(at)));
+    let (journal, recovered) = Journal::open(Arc::new(files), journal_options, place)?;
+    let mut applied_again = 0;
+    let mut chunk = Chunk::default();
+    for scanned in journal.reader().scan(place)? {
+        let scanned = scanned?;
+        let offset = scanned.frame.offset;
+        let header = Header::decode(&scanned.frame.header)
+            .map_err(|source| StoreError::Header { offset, source })?;
+        let Place { segment, position } = scanned.place;
+        chunk.apply(
+            &engine,
+            &header,
+            At {
+                offset,
+                segment,
+                position,
+            },
+        )?;
+        applied_again += 1;
+        if chunk.entries == APPLY_CHUNK {
+            chunk.commit(&engine)?;
+        }
+    }
+    chunk.commit(&engine)?;
+    Ok((
+        journal,
+        engine,
+        Report {
+            recovered,
+            applied_again,
+        },
+    ))
+}
+
+/// Entries applied but not committed yet.
+#[derive(Default)]
+struct Chunk {
+    pending: Pending,
+    entries: usize,
+    last: Option<At>,
+}
+
+impl Chunk {
+    fn apply(
+        &mut self,
+        engine: &Arc<dyn Engine>,
+        header: &Header,
+        at: At,
+    ) -> Result<(), StoreError> {
+        let rows = apply(
+            &Index::over(Overlay {
+                engine,
+                batch: &self.pending,
+            }),
+            header,
+            at,
+        )?;
+        let mut batch = Batch::new();
+        for row in rows {
+            schema::write(row, &mut batch);
+        }
+        index::pending(batch, &mut self.pending);
+        self.entries += 1;
+        self.last = Some(at);
+        Ok(())
+    }
+
+    fn commit(&mut self, engine: &Arc<dyn Engine>) -> Result<(), StoreError> {
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
+        let mut batch = Batch::new();
+        for (key, value) in std::mem::take(&mut self.pending) {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        batch.put(applied_key(), schema::encode(last));
+        engine.commit(batch)?;
+        self.entries = 0;
+        Ok(())
+    }
+}
+
+/// The directory of an engine's index.
+pub(crate) fn index_dir(dir: &Path, kind: EngineKind) -> PathBuf {
+    dir.join(format!("index-{kind}"))
+}
+
+/// Opens the index; one of another layout is thrown away, because the journal makes it anew.
+fn open_index(dir: &Path, kind: EngineKind) -> Result<Arc<dyn Engine>, StoreError> {
+    let index_dir = index_dir(dir, kind);
+    let version_key = key(Table::Meta, &[b"version"]);
+    let mut engine = engine::open(kind, &index_dir)?;
+    let version = engine.get(&version_key)?;
+    if version
+        .as_deref()
+        .is_some_and(|found| found != schema::VERSION.to_be_bytes())
+    {
+        drop(engine);
+        remove_index(dir, kind)?;
+        engine = engine::open(kind, &index_dir)?;
+    }
+    let mut batch = Batch::new();
+    batch.put(version_key, schema::VERSION.to_be_bytes());
+    engine.commit(batch)?;
+    Ok(engine)
+}
+
+/// Throws an index away.
+pub(crate) fn remove_index(dir: &Path, kind: EngineKind) -> Result<(), StoreError> {
+    match fs::remove_dir_all(index_dir(dir, kind)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("throw the index away", dir, source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How far an index is applied.
+pub(crate) fn watermark(engine: &Arc<dyn Engine>) -> Result<Option<At>, StoreError> {
+    Ok(Index::over(Arc::clone(engine)).row(&applied_key())?)
+}
+
+pub(crate) const fn at_place(at: At) -> Place {
+    Place {
+        segment: at.segment,
+        position: at.position,
+    }
+}
+
+/// The base URL a data directory belongs to; none before its first start.
+///
+/// # Errors
+/// When the format file is there and can't be read, or is of another version.
+pub fn recorded_url(dir: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read_to_string(dir.join("format")) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error("read the format", dir, source)),
+        Ok(text) => {
+            let wrong = || StoreError::Format {
+                dir: dir.to_owned(),
+                found: text.clone(),
+            };
+            let mut lines = text.lines();
+            let version = lines
+                .next()
+                .and_then(|line| line.strip_prefix("fedsx data "));
+            if version.and_then(|version| version.parse().ok()) != Some(FORMAT) {
+                return Err(wrong());
+            }
+            let url = lines.next().and_then(|line| line.strip_prefix("url "));
+            Ok(Some(url.ok_or_else(wrong)?.to_owned()))
+        }
+    }
+}
+
+fn check_format(data: &Directory, dir: &Path, base_url: &str) -> Result<(), StoreError> {
+    match recorded_url(dir)? {
+        Some(found) if found == base_url => Ok(()),
+        Some(found) => Err(StoreError::OtherUrl {
+            dir: dir.to_owned(),
+            found,
+            asked: base_url.to_owned(),
+        }),
+        None => {
+            let text = format!("fedsx data {FORMAT}\nurl {base_url}\n");
+            replace(data, "format", text.as_bytes())
+                .map_err(|source| io_error("write the format", dir, source))
+        }
+    }
+}
+
+pub(crate) fn io_error(what: &'static str, dir: &Path, source: io::Error) -> StoreError {
+    StoreError::Io {
+        what,
+        dir: dir.to_owned(),
+        source,
+    }
+}

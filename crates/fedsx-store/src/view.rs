@@ -1,0 +1,474 @@
+//! The read side: logs, documents, actors and relations, beside the writer and from any thread.
+//!
+//! A view shows whole batches only. It reads positions from the index and documents from the journal.
+//! Deliberately absent: who may see what (that is for those who serve it).
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fedsx_core::cid::Digest;
+use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Subject};
+use fedsx_core::follow::{Direction, Owed, Phase, Relation};
+use fedsx_core::notation::{Notation, NotationError, read_document};
+use fedsx_core::state::{Actor, At, Follower, State, StateError};
+use fedsx_core::value::{Map, Value};
+use tokio::sync::watch;
+
+use crate::engine::{Engine, EngineError, prefix_end};
+use crate::index::{self, Index};
+use crate::journal::{JournalError, JournalReader, Place};
+use crate::schema::{self, Of, Table, key, log_key, log_prefix};
+
+/// Reads everything that is applied. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct View {
+    engine: Arc<dyn Engine>,
+    journal: JournalReader,
+    index: Index<Arc<dyn Engine>>,
+    applied: watch::Receiver<u64>,
+}
+
+/// Why something can't be read: always the store's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The index.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The engine under the index.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A header that this version can't read.
+    #[error("the header of entry {offset} can't be read: {source}")]
+    Header {
+        /// Which entry.
+        offset: u64,
+        /// What the decoder said.
+        source: minicbor::decode::Error,
+    },
+    /// A document that was readable when it was kept, and is not now.
+    #[error("the document of entry {offset} can't be read: {source}")]
+    Document {
+        /// Which entry.
+        offset: u64,
+        /// What the reader said.
+        source: NotationError,
+    },
+    /// An actor whose document is not where its row says.
+    #[error("the document of actor {0} is missing")]
+    NoActorDocument(String),
+}
+
+/// An entry of the journal with its document.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The header.
+    pub header: Header,
+    /// The document's bytes as received; empty for most control entries.
+    pub document: Bytes,
+    /// The notation of the bytes.
+    pub notation: Notation,
+}
+
+impl Stored {
+    /// The activity's header, unless this is a control entry.
+    #[must_use]
+    pub fn activity(&self) -> Option<&Activity> {
+        match &self.header.subject {
+            Subject::Activity(activity) => Some(activity),
+            Subject::Control(_) => None,
+        }
+    }
+
+    /// The document.
+    ///
+    /// # Errors
+    /// [`ReadError::Document`].
+    pub fn map(&self) -> Result<Map, ReadError> {
+        read_document(self.notation, &self.document, self.document.len()).map_err(|source| {
+            ReadError::Document {
+                offset: self.header.offset,
+                source,
+            }
+        })
+    }
+}
+
+/// A part of a log, by sequence, both ends exclusive.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct SeqRange {
+    /// Only what stands behind this place.
+    pub after: Option<u64>,
+    /// Only what stands before this place.
+    pub before: Option<u64>,
+}
+
+/// An entry in a log.
+#[derive(Clone, Debug)]
+pub struct InLog {
+    /// Its place in the log, from 1.
+    pub seq: u64,
+    /// The entry.
+    pub stored: Stored,
+}
+
+/// Reads the journal forward, a few entries at a time, remembering the place.
+#[derive(Debug)]
+pub struct Tail {
+    view: View,
+    after: u64,
+    place: Option<Place>,
+}
+
+impl Tail {
+    /// The next entries that are visible, at most `limit`; none when there are no more yet.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn next(&mut self, limit: usize) -> Result<Vec<Stored>, ReadError> {
+        let applied = self.view.applied();
+        if applied <= self.after {
+            return Ok(Vec::new());
+        }
+        let scan = match self.place {
+            Some(place) => self.view.journal.scan(Some((self.after, place)))?,
+            None => self.view.journal.scan_behind(self.after)?,
+        };
+        let mut entries = Vec::new();
+        for scanned in scan.take(limit) {
+            let scanned = scanned?;
+            if scanned.frame.offset > applied {
+                break;
+            }
+            (self.after, self.place) = (scanned.frame.offset, Some(scanned.place));
+            entries.push(stored(scanned.frame)?);
+        }
+        Ok(entries)
+    }
+}
+
+impl View {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        journal: JournalReader,
+        applied: watch::Receiver<u64>,
+    ) -> Self {
+        let index = Index::with_journal(Arc::clone(&engine), journal.clone());
+        Self {
+            engine,
+            journal,
+            index,
+            applied,
+        }
+    }
+
+    /// The applied state.
+    #[must_use]
+    pub fn state(&self) -> &dyn State {
+        &self.index
+    }
+
+    /// The newest offset that is visible.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Tells each new offset that becomes visible.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.applied.clone()
+    }
+
+    /// All local actors, in the order of creation.
+    ///
+    /// # Errors
+    /// When the store can't be read; so for all of these.
+    pub fn actors(&self) -> Result<Vec<Actor>, ReadError> {
+        let rows = self
+            .engine
+            .scan_prefix(&[Table::Actor as u8], usize::MAX, false)?;
+        Ok(rows
+            .iter()
+            .map(|(_, value)| index::decode(value))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// The AS2 document of a local actor.
+    ///
+    /// # Errors
+    /// As above, and [`ReadError::NoActorDocument`].
+    pub fn actor_document(&self, actor: &Actor) -> Result<Map, ReadError> {
+        match self.at(actor.document)?.map()?.get("object") {
+            Some(Value::Map(document)) => Ok(document.clone()),
+            _ => Err(ReadError::NoActorDocument(actor.name.clone())),
+        }
+    }
+
+    /// The entry of a document, with its proof where one was attached later.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn stored(&self, digest: &Digest) -> Result<Option<Stored>, ReadError> {
+        let Some(seen) = self.index.seen(digest)? else {
+            return Ok(None);
+        };
+        let mut stored = self.at(seen.at)?;
+        if let Some(proved) = seen.with_proof {
+            let proved = self.at(proved)?;
+            stored.document = proved.document;
+            stored.notation = proved.notation;
+        }
+        Ok(Some(stored))
+    }
+
+    /// The entry kept under an activity's `id`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn activity_by_id(&self, id: &str) -> Result<Option<Stored>, ReadError> {
+        let Some(digest) = self.index.digest_of_id(id)? else {
+            return Ok(None);
+        };
+        let stored = self.stored(&digest)?;
+        Ok(stored.filter(|stored| stored.activity().is_some_and(|activity| activity.id == id)))
+    }
+
+    /// The `Create` kept for the object of that `id`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn activity_of_object(&self, object_id: &str) -> Result<Option<Stored>, ReadError> {
+        let Some(digest) = self.index.digest_of_object(object_id)? else {
+            return Ok(None);
+        };
+        let stored = self.stored(&digest)?;
+        Ok(stored.filter(|stored| {
+            let created = stored
+                .activity()
+                .and_then(|activity| activity.object_id.as_deref());
+            created == Some(object_id)
+        }))
+    }
+
+    /// Entries of a log.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn log(
+        &self,
+        log: LogId,
+        range: SeqRange,
+        newest_first: bool,
+        limit: usize,
+    ) -> Result<Vec<InLog>, ReadError> {
+        let prefix = log_prefix(log);
+        let from = log_key(log, range.after.map_or(0, |after| after.saturating_add(1)));
+        let to = range
+            .before
+            .map_or_else(|| prefix_end(&prefix), |before| log_key(log, before));
+        let rows = self.engine.scan(&from, &to, limit, newest_first)?;
+        rows.iter()
+            .map(|(key, value)| {
+                let (seq, at) = index::log_row(key, value)?;
+                Ok(InLog {
+                    seq,
+                    stored: self.complete(self.at(at)?)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The place of a document in a log.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn seq_in(&self, digest: &Digest, log: LogId) -> Result<Option<u64>, ReadError> {
+        let Some(seen) = self.index.seen(digest)? else {
+            return Ok(None);
+        };
+        if let Some(joined) = seen.joined.iter().find(|joined| joined.log == log) {
+            return Ok(Some(joined.seq));
+        }
+        let placed = self.engine.get(&schema::placed_key(digest, log))?;
+        Ok(placed
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u64::from_be_bytes))
+    }
+
+    /// Entries of the journal behind an offset, in order, control entries too.
+    #[must_use]
+    pub fn tail(&self, after: u64) -> Tail {
+        Tail {
+            view: self.clone(),
+            after,
+            place: None,
+        }
+    }
+
+    /// The entry at an offset in an actor's outbox, found by halving.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn outbox_entry(&self, actor: ActorNo, offset: u64) -> Result<Option<InLog>, ReadError> {
+        let log = LogId::outbox(actor);
+        let (mut low, mut high) = (1, self.index.log_len(log)?);
+        while low <= high {
+            let seq = low + (high - low) / 2;
+            let Some(at) = self.index.row::<At>(&log_key(log, seq))? else {
+                return Ok(None);
+            };
+            match at.offset.cmp(&offset) {
+                Ordering::Equal => {
+                    return Ok(Some(InLog {
+                        seq,
+                        stored: self.at(at)?,
+                    }));
+                }
+                Ordering::Less => low = seq + 1,
+                Ordering::Greater => high = seq - 1,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Relations of an actor in one direction, those of phase `none` left out, in no particular but a
+    /// stable order, behind `after_peer`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn relations(
+        &self,
+        actor: ActorNo,
+        direction: Direction,
+        after_peer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Relation)>, ReadError> {
+        let prefix = schema::relation_prefix(actor, direction);
+        let mut from = prefix.clone();
+        if let Some(peer) = after_peer {
+            from = prefix_end(&schema::relation_key(actor, direction, peer));
+        }
+        let mut relations = Vec::new();
+        while relations.len() < limit {
+            let rows = self
+                .engine
+                .scan(&from, &prefix_end(&prefix), limit, false)?;
+            let Some((last, _)) = rows.last() else { break };
+            from = prefix_end(last);
+            for (_, value) in &rows {
+                let (peer, relation) = index::relation_row(value)?;
+                if relation.phase != Phase::None && relations.len() < limit {
+                    relations.push((peer, relation));
+                }
+            }
+            if rows.len() < limit {
+                break;
+            }
+        }
+        Ok(relations)
+    }
+
+    /// The accepted followers as of an offset, a page at a time: the cursor to go on from comes with
+    /// each page, none with the last.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn followers_at(
+        &self,
+        actor: ActorNo,
+        offset: u64,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<(Vec<Follower>, Option<Vec<u8>>), ReadError> {
+        let prefix = key(Table::Follower, &[&actor.0.to_be_bytes()]);
+        let from = cursor.unwrap_or_else(|| prefix.clone());
+        let rows = self
+            .engine
+            .scan(&from, &prefix_end(&prefix), limit, false)?;
+        let next = (rows.len() == limit).then(|| rows.last().map(|(key, _)| prefix_end(key)));
+        let mut followers = Vec::with_capacity(rows.len());
+        for (_, value) in rows {
+            let follower: Follower = index::decode(&value)?;
+            if follower.from <= offset && follower.until.is_none_or(|until| offset < until) {
+                followers.push(follower);
+            }
+        }
+        Ok((followers, next.flatten()))
+    }
+
+    /// What is owed to peers, at most `limit` rows.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn owed_all(&self, limit: usize) -> Result<Vec<(ActorNo, String, Vec<Owed>)>, ReadError> {
+        let rows = self
+            .engine
+            .scan_prefix(&[Table::Owed as u8], limit, false)?;
+        rows.iter()
+            .map(|(key, value)| {
+                let no = key
+                    .get(1..5)
+                    .and_then(|no| no.try_into().ok())
+                    .unwrap_or_default();
+                let row: Of<Vec<Owed>> = index::decode(value)?;
+                Ok((ActorNo(u32::from_be_bytes(no)), row.peer, row.value))
+            })
+            .collect()
+    }
+
+    fn at(&self, at: At) -> Result<Stored, ReadError> {
+        let place = Place {
+            segment: at.segment,
+            position: at.position,
+        };
+        stored(self.journal.read(place)?)
+    }
+
+    /// The same entry with the proof that came later, if one did.
+    fn complete(&self, stored: Stored) -> Result<Stored, ReadError> {
+        let Some(activity) = stored.activity() else {
+            return Ok(stored);
+        };
+        if matches!(
+            activity.authenticated,
+            fedsx_core::entry::Authenticated::Local | fedsx_core::entry::Authenticated::Proof
+        ) {
+            return Ok(stored);
+        }
+        let digest = activity.digest;
+        Ok(self.stored(&digest)?.unwrap_or(stored))
+    }
+}
+
+/// Reads a frame as an entry.
+pub(crate) fn stored(frame: crate::journal::Frame) -> Result<Stored, ReadError> {
+    let offset = frame.offset;
+    let header =
+        Header::decode(&frame.header).map_err(|source| ReadError::Header { offset, source })?;
+    let notation = match &header.subject {
+        Subject::Activity(activity) => activity.notation,
+        Subject::Control(fedsx_core::entry::Control::ProofAttached { notation, .. }) => *notation,
+        Subject::Control(_) => Notation::Json,
+    };
+    Ok(Stored {
+        header,
+        document: frame.payload,
+        notation,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::url_hash;
+
+    #[test]
+    fn a_url_is_hashed_the_same_for_ever() {
+        let hash = url_hash("https://a.example/actors/alice");
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        insta::assert_snapshot!(hex);
+    }
+}

@@ -1,0 +1,406 @@
+//! Group commit: one writer turns what waits into entries, makes them durable by one `fdatasync`,
+//! applies them to the index and answers (design, section 4).
+//!
+//! Invariants: an answer is given only when the entry is durable and visible; the index is never ahead
+//! of the journal; inputs of one batch see each other. The writer never runs SX, verifies, parses,
+//! fetches or waits. A failed write or sync is final: everything that waits is refused, and so is
+//! everything after.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fedsx_core::apply::apply;
+use fedsx_core::cid::Digest;
+use fedsx_core::decide::{Draft, Recheck, recheck};
+use fedsx_core::entry::{Activity, Control, Header, Joined, LogId, Subject};
+use fedsx_core::state::{At, State, StateError};
+use tokio::sync::{oneshot, watch};
+
+use crate::engine::{Batch, Engine, EngineError};
+use crate::index::{Index, Overlay, Pending, pending};
+use crate::journal::{Journal, JournalError, Places};
+use crate::queue::{AppendError, Appended, Priority, Queue, Reply, Work};
+use crate::schema::{self, Table, key};
+
+/// Beyond header strings and payload, what an entry takes in a batch at most, bytes.
+const ENTRY_OVERHEAD: usize = 1_024;
+
+/// A handle by which everybody appends.
+#[derive(Clone, Debug)]
+pub struct WriterHandle {
+    queue: Arc<Queue>,
+}
+
+/// Tells the writer that an input is on its way, for as long as it lives.
+#[derive(Debug)]
+pub struct Arriving(Arc<Queue>);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.arrived();
+    }
+}
+
+/// An answer that will come.
+#[derive(Debug)]
+pub struct Answer(oneshot::Receiver<Result<Appended, AppendError>>);
+
+impl Answer {
+    /// Waits until the entry is durable and visible.
+    ///
+    /// # Errors
+    /// Why it was not appended; [`AppendError::Stopped`] when the writer failed, in which case it may
+    /// or may not be durable.
+    pub async fn wait(self) -> Result<Appended, AppendError> {
+        self.0.await.unwrap_or(Err(AppendError::Stopped))
+    }
+}
+
+impl WriterHandle {
+    pub(crate) const fn new(queue: Arc<Queue>) -> Self {
+        Self { queue }
+    }
+
+    /// Announces an input, so that a batch may wait for it a moment.
+    #[must_use]
+    pub fn arriving(&self) -> Arriving {
+        self.queue.arrive();
+        Arriving(Arc::clone(&self.queue))
+    }
+
+    /// Queues an activity. The order of these calls is the order in the journal.
+    ///
+    /// # Errors
+    /// [`AppendError::QueueFull`] or [`AppendError::Stopped`].
+    pub fn append(&self, draft: Draft, priority: Priority) -> Result<Answer, AppendError> {
+        self.submit(Work::Append(Box::new(draft)), priority)
+    }
+
+    /// Queues that a kept activity joins further logs; those it is in already are left out.
+    ///
+    /// # Errors
+    /// As [`WriterHandle::append`].
+    pub fn place(
+        &self,
+        digest: Digest,
+        logs: Vec<LogId>,
+        received_ms: i64,
+    ) -> Result<Answer, AppendError> {
+        self.submit(
+            Work::Place {
+                digest,
+                logs,
+                received_ms,
+            },
+            Priority::Local,
+        )
+    }
+
+    /// Queues a control entry.
+    ///
+    /// # Errors
+    /// As [`WriterHandle::append`].
+    pub fn control(
+        &self,
+        control: Control,
+        payload: Bytes,
+        received_ms: i64,
+    ) -> Result<Answer, AppendError> {
+        self.submit(
+            Work::Control {
+                control,
+                payload,
+                received_ms,
+            },
+            Priority::Local,
+        )
+    }
+
+    fn submit(&self, work: Work, priority: Priority) -> Result<Answer, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.push(work, reply, priority)?;
+        Ok(Answer(answer))
+    }
+}
+
+/// Why the writer stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// The journal can't be written.
+    #[error("the journal failed: {0}")]
+    Journal(#[from] JournalError),
+    /// The index can't be written; opening it again mends it.
+    #[error("the index failed: {0}")]
+    Engine(#[from] EngineError),
+    /// The index can't be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// The one writer. Synchronous: [`Writer::step`] takes a batch from input to answer.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) journal: Journal,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) applied: watch::Sender<u64>,
+    /// The length of each log that was appended to.
+    heads: HashMap<LogId, u64>,
+}
+
+/// A batch being put together.
+struct Step {
+    entries: Vec<(Vec<u8>, Bytes)>,
+    pending: Pending,
+    places: Places,
+    next_offset: u64,
+    last: Option<At>,
+    answers: Vec<(Reply, Result<Appended, AppendError>)>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        journal: Journal,
+        engine: Arc<dyn Engine>,
+        applied: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            journal,
+            engine,
+            applied,
+            heads: HashMap::new(),
+        }
+    }
+
+    /// Works until the queue is closed and empty, or a write fails.
+    pub(crate) fn run(mut self, queue: &Queue) -> Result<(), WriterError> {
+        while let Some(inputs) = queue.take() {
+            if let Err(error) = self.step(inputs) {
+                queue.abandon();
+                return Err(error);
+            }
+        }
+        self.journal.attest()?;
+        self.engine.flush()?;
+        Ok(())
+    }
+
+    /// One batch: look again at each input, encode, one `fdatasync`, index, answer all.
+    pub(crate) fn step(&mut self, inputs: Vec<(Work, Reply)>) -> Result<(), WriterError> {
+        let bound: usize = inputs.iter().map(|(work, _)| size_bound(work)).sum();
+        let mut step = Step {
+            entries: Vec::with_capacity(inputs.len()),
+            pending: Pending::new(),
+            places: self.journal.reserve(2 * inputs.len(), bound as u64)?,
+            next_offset: self.journal.next_offset(),
+            last: None,
+            answers: Vec::with_capacity(inputs.len()),
+        };
+        for (work, reply) in inputs {
+            let answer = self.admit(&mut step, work)?;
+            step.answers.push((reply, answer));
+        }
+        if let Some(last) = step.last {
+            self.journal.write(&step.entries)?;
+            self.journal.sync()?;
+            let mut batch = Batch::new();
+            for (key, value) in step.pending {
+                match value {
+                    Some(value) => batch.put(key, value),
+                    None => batch.delete(key),
+                }
+            }
+            batch.put(applied_key(), schema::encode(last));
+            self.engine.commit(batch)?;
+            self.applied.send_replace(last.offset);
+        }
+        for (reply, answer) in step.answers {
+            // Who no longer waits has lost the answer, not the entry.
+            let _gone = reply.send(answer);
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &mut self,
+        step: &mut Step,
+        work: Work,
+    ) -> Result<Result<Appended, AppendError>, WriterError> {
+        match work {
+            Work::Append(draft) => self.admit_activity(step, *draft),
+            Work::Place {
+                digest,
+                logs,
+                received_ms,
+            } => {
+                let state = overlay(&self.engine, &step.pending);
+                let mut missing = Vec::new();
+                for log in logs {
+                    if !missing.contains(&log) && !state.in_log(&digest, log)? {
+                        missing.push(log);
+                    }
+                }
+                if missing.is_empty() || state.seen(&digest)?.is_none() {
+                    return Ok(Ok(Appended::Replay));
+                }
+                let joined = self.join(&missing)?;
+                let control = Control::Placed {
+                    digest,
+                    joined: joined.clone(),
+                };
+                let subject = Subject::Control(control);
+                let offset = self.push(step, subject, Bytes::new(), received_ms)?;
+                Ok(Ok(Appended::New { offset, joined }))
+            }
+            Work::Control {
+                control,
+                payload,
+                received_ms,
+            } => {
+                let offset = self.push(step, Subject::Control(control), payload, received_ms)?;
+                Ok(Ok(Appended::New {
+                    offset,
+                    joined: Vec::new(),
+                }))
+            }
+        }
+    }
+
+    fn admit_activity(
+        &mut self,
+        step: &mut Step,
+        draft: Draft,
+    ) -> Result<Result<Appended, AppendError>, WriterError> {
+        let found = {
+            let (engine, heads) = (&self.engine, &mut self.heads);
+            let state = overlay(engine, &step.pending);
+            recheck(&state, &draft, &mut |log| next_seq(engine, heads, log))?
+        };
+        let received_ms = draft.received_ms;
+        let (subject, joined, payload) = match found {
+            Recheck::Replay => return Ok(Ok(Appended::Replay)),
+            Recheck::Changed => return Ok(Err(AppendError::Changed)),
+            Recheck::Refused(refusal) => return Ok(Err(refusal.into())),
+            Recheck::Append(joined) => {
+                let activity = Activity {
+                    joined: joined.clone(),
+                    ..draft.activity
+                };
+                (Subject::Activity(Box::new(activity)), joined, draft.payload)
+            }
+            Recheck::Place(joined) => {
+                let digest = draft.activity.digest;
+                let control = Control::Placed {
+                    digest,
+                    joined: joined.clone(),
+                };
+                (Subject::Control(control), joined, Bytes::new())
+            }
+            Recheck::AttachProof => {
+                self.attach_proof(step, &draft)?;
+                return self.admit_activity(step, draft);
+            }
+        };
+        let offset = self.push(step, subject, payload, received_ms)?;
+        Ok(Ok(Appended::New { offset, joined }))
+    }
+
+    /// The copy with a proof takes the place of the one without; then the draft is looked at again,
+    /// for the logs it may join.
+    fn attach_proof(&self, step: &mut Step, draft: &Draft) -> Result<(), WriterError> {
+        let control = Control::ProofAttached {
+            digest: draft.activity.digest,
+            notation: draft.activity.notation,
+            key: draft.activity.key.clone().unwrap_or_default(),
+        };
+        let subject = Subject::Control(control);
+        self.push(step, subject, draft.payload.clone(), draft.received_ms)?;
+        Ok(())
+    }
+
+    fn join(&mut self, logs: &[LogId]) -> Result<Vec<Joined>, StateError> {
+        logs.iter()
+            .map(|&log| {
+                Ok(Joined {
+                    log,
+                    seq: next_seq(&self.engine, &mut self.heads, log)?,
+                })
+            })
+            .collect()
+    }
+
+    fn push(
+        &self,
+        step: &mut Step,
+        subject: Subject,
+        payload: Bytes,
+        received_ms: i64,
+    ) -> Result<u64, WriterError> {
+        let header = Header {
+            offset: step.next_offset,
+            received_ms,
+            subject,
+        };
+        let bytes = header.encode();
+        let place = step.places.next(bytes.len(), payload.len());
+        let at = At {
+            offset: header.offset,
+            segment: place.segment,
+            position: place.position,
+        };
+        let rows = apply(&overlay(&self.engine, &step.pending), &header, at)?;
+        let mut batch = Batch::new();
+        for row in rows {
+            schema::write(row, &mut batch);
+        }
+        pending(batch, &mut step.pending);
+        step.entries.push((bytes, payload));
+        step.next_offset += 1;
+        step.last = Some(at);
+        Ok(header.offset)
+    }
+}
+
+/// Gives out the next place of a log. A place is used up even when the entry is not appended after
+/// all, which only happens when the whole writer fails.
+fn next_seq(
+    engine: &Arc<dyn Engine>,
+    heads: &mut HashMap<LogId, u64>,
+    log: LogId,
+) -> Result<u64, StateError> {
+    let head = match heads.get_mut(&log) {
+        Some(head) => head,
+        None => {
+            let length = Index::over(Arc::clone(engine)).log_len(log)?;
+            heads.entry(log).or_insert(length)
+        }
+    };
+    *head += 1;
+    Ok(*head)
+}
+
+fn overlay<'a>(engine: &'a Arc<dyn Engine>, batch: &'a Pending) -> Index<Overlay<'a>> {
+    Index::over(Overlay { engine, batch })
+}
+
+/// The key under which the index says how far it is applied.
+pub(crate) fn applied_key() -> Vec<u8> {
+    key(Table::Meta, &[b"applied"])
+}
+
+/// What an input takes in the journal at most, bytes.
+fn size_bound(work: &Work) -> usize {
+    let (strings, logs) = match work {
+        Work::Append(draft) => {
+            // Twice, because a proof may be attached and the activity placed besides.
+            let activity = &draft.activity;
+            let hidden: usize = activity.hidden.iter().map(|url| url.len() + 8).sum();
+            // An effect repeats at most five URLs.
+            let urls = 12 * fedsx_core::limits::URL_BYTES;
+            (urls + hidden, draft.logs.len())
+        }
+        Work::Place { logs, .. } => (0, logs.len()),
+        Work::Control { .. } => (2 * fedsx_core::limits::URL_BYTES, 0),
+    };
+    2 * (ENTRY_OVERHEAD + work.payload_len()) + strings + 32 * logs
+}
