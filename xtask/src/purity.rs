@@ -47,9 +47,14 @@ const BANS: &[Ban] = &[
         instead: "effects belong to the layers above",
     },
     Ban {
-        words: &["std::env", "std::process"],
+        words: &["std::env"],
         holds: is_library,
-        instead: "only fedsx-cli reads the environment and ends processes; libraries take plain structs",
+        instead: "only fedsx-cli reads the environment; libraries take plain structs",
+    },
+    Ban {
+        words: &["process::exit", "process::abort", "process::Command"],
+        holds: is_library,
+        instead: "only fedsx-cli ends or starts processes; libraries answer with errors",
     },
     Ban {
         words: &["std::fs", "tokio::fs"],
@@ -136,9 +141,9 @@ mod tests {
         ];
         insta::assert_snapshot!(report(check(&sources)), @r#"
         crates/fedsx-core/src/a.rs:2: `HashMap`: its order differs from run to run; use BTreeMap, or sx's Map
-        crates/fedsx-core/src/a.rs:2: `std::env`: only fedsx-cli reads the environment and ends processes; libraries take plain structs
+        crates/fedsx-core/src/a.rs:2: `std::env`: only fedsx-cli reads the environment; libraries take plain structs
         crates/fedsx-core/src/a.rs:5: `Instant::now`: the time comes in as an argument
-        crates/fedsx-store/src/b.rs:4: `std::env`: only fedsx-cli reads the environment and ends processes; libraries take plain structs
+        crates/fedsx-store/src/b.rs:4: `std::env`: only fedsx-cli reads the environment; libraries take plain structs
         "#);
     }
 }
