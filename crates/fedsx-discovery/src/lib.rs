@@ -13,3 +13,6 @@ pub mod guard;
 pub mod nodeinfo;
 pub mod pool;
 pub mod webfinger;
+
+#[cfg(test)]
+mod scripted;

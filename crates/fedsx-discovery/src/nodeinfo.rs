@@ -16,8 +16,6 @@ pub const MEDIA_TYPE: &str =
     "application/json; profile=\"http://nodeinfo.diaspora.software/ns/schema/2.1#\"";
 /// The version of the protocol between instances of fed-sx.
 pub const PROTOCOL: &str = "fed-sx/1";
-/// Activities in one batch.
-pub const BATCH: usize = 256;
 
 /// What the software is called where names are plain.
 const SOFTWARE: &str = "fed-sx";
@@ -80,6 +78,8 @@ pub struct Capabilities<'a> {
     pub verbs: &'a BTreeMap<String, Option<String>>,
     /// Backfill modes by name.
     pub backfill: &'a [&'a str],
+    /// How many activities one batch may hold; none where batches are not taken.
+    pub batch: Option<usize>,
 }
 
 /// `/.well-known/sx-capabilities`.
@@ -91,13 +91,6 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
         let cid = cid.as_deref().map_or(Value::Nil, Value::from);
         (verb.as_str(), cid)
     });
-    let batch = Map::from([
-        (
-            "url",
-            Value::from(format!("{}/inbox/batch", instance.base_url())),
-        ),
-        ("activities", size(BATCH)),
-    ]);
     let bounds = Map::from([
         ("depth", size(limits::DEPTH)),
         ("members", size(limits::MEMBERS)),
@@ -106,7 +99,7 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
         ("urlBytes", size(limits::URL_BYTES)),
         ("recipients", size(limits::RECIPIENTS)),
     ]);
-    Map::from([
+    let mut page = Map::from([
         ("protocol", Value::from(PROTOCOL)),
         ("software", software.into()),
         ("instance", instance.base_url().into()),
@@ -115,9 +108,14 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
         ("suites", facts.suites.to_vec().into()),
         ("verbs", Value::Map(verbs.collect())),
         ("backfill", facts.backfill.to_vec().into()),
-        ("batch", batch.into()),
         ("limits", bounds.into()),
-    ])
+    ]);
+    if let Some(activities) = facts.batch {
+        let url = format!("{}/inbox/batch", instance.base_url());
+        let batch = Map::from([("url", Value::from(url)), ("activities", size(activities))]);
+        page.insert("batch", batch);
+    }
+    page
 }
 
 fn count(number: u64) -> Value {
@@ -127,3 +125,6 @@ fn count(number: u64) -> Value {
 fn size(number: usize) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(limits::INTEGER_MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ pub enum ResolveError {
     #[error("`{0}` is not known there")]
     Unknown(Handle),
     /// The host answered with something else.
-    #[error("`{authority}` answered the question for an account wrongly: {reason}")]
+    #[error("`{authority}` gave no answer of use: {reason}")]
     Answer {
         /// The host that was asked.
         authority: String,
@@ -212,7 +212,7 @@ impl WebFinger {
         match response.status {
             StatusCode::OK => read(&response.body).map_err(wrong),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(ResolveError::Unknown(handle.clone())),
-            _ => Err(wrong("with a status that is neither 200 nor 404")),
+            _ => Err(wrong("its status is neither 200 nor 404")),
         }
     }
 }

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
-    BodyLimit, ClientOptions, GuardedClient, NameLookup, Request, SystemNames, Transport,
+    BodyLimit, ClientOptions, GuardedClient, NameLookup, Request, Response, SystemNames, Transport,
     TransportError,
 };
 use crate::guard::Guard;
@@ -386,5 +386,31 @@ async fn failures_of_a_host_are_told_apart() {
     assert!(matches!(broken, TransportError::Broken(_)), "{broken:?}");
     for failure in [tls, refused, broken] {
         assert!(failure.is_host_failure());
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    // Sun, 06 Nov 1994 08:49:37 GMT.
+    let now_ms = 784_111_777_000;
+    let table = [
+        ("120", Some(120)),
+        (" 0 ", Some(0)),
+        ("99999999999999", Some(u32::MAX)),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+        ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+        ("-1", None),
+        ("soon", None),
+        ("", None),
+    ];
+    for (text, expected) in table {
+        let value = HeaderValue::from_static(text);
+        let response = Response {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            headers: HeaderMap::from_iter([(http::header::RETRY_AFTER, value)]),
+            body: Bytes::new(),
+            final_url: String::new(),
+        };
+        assert_eq!(response.retry_after_s(now_ms), expected, "{text}");
     }
 }
