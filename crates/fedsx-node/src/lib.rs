@@ -1,1 +1,222 @@
-//! placeholder
+//! Where the stages run in order: what comes in ([`Node::ingest`]), what is published
+//! ([`Node::publish`]) and what is owed in answer (`reactions`).
+//!
+//! Verification runs on the caller's task, before the writer; the writer only looks again at what can
+//! have changed. What the pure kernel needs is fetched here, within bounds. Deliberately absent: a
+//! server, gRPC, delivery.
+
+mod actors;
+mod fault;
+mod ingest;
+mod publish;
+mod reactions;
+mod social;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use fedsx_core::actor::PeerActor;
+use fedsx_core::address::Instance;
+use fedsx_core::decide;
+use fedsx_core::entry::ActorNo;
+use fedsx_core::key::{Ed25519Signer, KeyRecord};
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::Actor;
+use fedsx_discovery::actor_cache::Peers;
+use fedsx_discovery::clock::Clock;
+use fedsx_discovery::pool::Fetcher;
+use fedsx_discovery::webfinger::WebFinger;
+use fedsx_store::vault::Vault;
+use fedsx_store::{Store, View, WriterHandle};
+
+pub use actors::NewActor;
+pub use ingest::{InboxPost, Receipt, RequestParts, Status};
+pub use publish::{PublishOptions, Published};
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// This instance's addresses.
+    pub instance: Instance,
+    /// The open data directory.
+    pub store: &'a Store,
+    /// How documents are fetched.
+    pub fetcher: Arc<Fetcher>,
+    /// The cache of peers' documents.
+    pub peers: Peers,
+    /// How handles are looked up.
+    pub webfinger: WebFinger,
+}
+
+/// The stages of an instance. A clone is the same node.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+type OnContact = Box<dyn Fn(&str) + Send + Sync>;
+
+struct Inner {
+    instance: Instance,
+    view: View,
+    writer: WriterHandle,
+    vault: Arc<Vault>,
+    fetcher: Arc<Fetcher>,
+    peers: Peers,
+    webfinger: WebFinger,
+    clock: Clock,
+    /// The last `published` of each actor. Held while its next activity is signed and queued, so that
+    /// times, places and order agree.
+    last_published: Mutex<HashMap<ActorNo, Arc<Mutex<i64>>>>,
+    on_contact: OnceLock<OnContact>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("instance", &self.0.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node over an open store. The time is `clock`'s.
+    #[must_use]
+    pub fn new(parts: Parts<'_>, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            instance: parts.instance,
+            view: parts.store.view(),
+            writer: parts.store.writer(),
+            vault: parts.store.vault(),
+            fetcher: parts.fetcher,
+            peers: parts.peers,
+            webfinger: parts.webfinger,
+            clock,
+            last_published: Mutex::default(),
+            on_contact: OnceLock::new(),
+        }))
+    }
+
+    /// This instance's addresses.
+    #[must_use]
+    pub fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    /// Everything that is applied.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.0.view
+    }
+
+    /// The write side, for control entries.
+    #[must_use]
+    pub fn writer(&self) -> &WriterHandle {
+        &self.0.writer
+    }
+
+    /// The cache of peers' documents.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
+    }
+
+    /// Now, Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        (self.0.clock)()
+    }
+
+    /// The clock itself.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Calls `tell` with the host (and port) of each request that was proved to come from it. Set once;
+    /// later calls change nothing.
+    pub fn on_contact(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        // A second one would mean two deliveries over one node, which the wiring never builds.
+        let _already = self.0.on_contact.set(Box::new(tell));
+    }
+
+    /// The signer of an actor's present key, for its documents and its requests.
+    ///
+    /// # Errors
+    /// `internal`, when the vault has no such key.
+    pub fn signer(&self, actor: &Actor) -> Result<Arc<Ed25519Signer>, Refusal> {
+        Ok(self.signing_key(actor)?.0)
+    }
+
+    fn signing_key<'a>(
+        &self,
+        actor: &'a Actor,
+    ) -> Result<(Arc<Ed25519Signer>, &'a KeyRecord), Refusal> {
+        let record = actor.keys.iter().rev().find(|key| key.is_current());
+        let Some(record) = record else {
+            let why = format!("`{}` has no key to sign with", actor.name);
+            return Err(Refusal::new(Code::NoActiveKey, why));
+        };
+        match self.0.vault.signer(&record.id) {
+            Ok(Some(signer)) => Ok((signer, record)),
+            Ok(None) => Err(fault::internal("the vault lacks a key", &record.id)),
+            Err(error) => Err(fault::internal("the vault can't give a key", &error)),
+        }
+    }
+
+    /// The local actor of that name.
+    ///
+    /// # Errors
+    /// `no-such-actor`.
+    pub fn actor(&self, name: &str) -> Result<Actor, Refusal> {
+        let found = self
+            .0
+            .view
+            .state()
+            .actor_by_name(name)
+            .map_err(fault::state)?;
+        found.ok_or_else(|| {
+            Refusal::new(
+                Code::NoSuchActor,
+                format!("there is no actor `{name}` here"),
+            )
+        })
+    }
+
+    fn facts<'a>(&'a self, known: &'a Known<'a>) -> decide::Facts<'a> {
+        decide::Facts {
+            state: self.0.view.state(),
+            peers: known,
+            instance: &self.0.instance,
+            now_ms: self.now_ms(),
+        }
+    }
+
+    fn clock_of(&self, actor: ActorNo) -> Result<Arc<Mutex<i64>>, Refusal> {
+        let mut clocks = self
+            .0
+            .last_published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = clocks.get(&actor) {
+            return Ok(Arc::clone(clock));
+        }
+        let totals = self
+            .0
+            .view
+            .state()
+            .outbox_totals(actor)
+            .map_err(fault::state)?;
+        let clock = Arc::new(Mutex::new(totals.last_published_ms));
+        clocks.insert(actor, Arc::clone(&clock));
+        Ok(clock)
+    }
+}
+
+/// The cache of peers, as the kernel asks for it.
+struct Known<'a>(&'a Peers);
+
+impl decide::Peers for Known<'_> {
+    fn peek(&self, actor: &str) -> Option<Arc<PeerActor>> {
+        self.0.peek(actor)
+    }
+}

@@ -149,13 +149,29 @@ impl Publishing<'_> {
         map.remove("bto");
         map.remove("bcc");
         if hidden.is_empty() && Recipients::of(&map)?.all().next().is_none() && !self.is_birth() {
-            map.insert("to", vec![PUBLIC]);
-            map.insert("cc", vec![format!("{}/followers", self.actor)]);
+            self.address(&mut map);
         }
         if map.get("type").and_then(Value::as_str) == Some("Create") && !self.is_birth() {
             self.complete_object(&mut map, &published)?;
         }
         Ok((map, hidden))
+    }
+
+    /// Whom an activity is for that names nobody: a handshake, the other side; all else, everybody.
+    fn address(&self, map: &mut Map) {
+        let object = map.get("object");
+        let embedded = |member| object.and_then(|object| reference(object.get(member)));
+        let other = match map.get("type").and_then(Value::as_str) {
+            Some("Follow" | "Block") => reference(object),
+            Some("Accept" | "Reject") => embedded("actor"),
+            Some("Undo") if is_handshake(object) => embedded("object"),
+            _ => {
+                map.insert("to", vec![PUBLIC]);
+                map.insert("cc", vec![format!("{}/followers", self.actor)]);
+                return;
+            }
+        };
+        map.insert("to", other.into_iter().collect::<Vec<_>>());
     }
 
     const fn is_birth(&self) -> bool {
@@ -238,6 +254,13 @@ impl Publishing<'_> {
         }
         Ok(())
     }
+}
+
+fn is_handshake(object: Option<&Value>) -> bool {
+    let kind = object
+        .and_then(|object| object.get("type"))
+        .and_then(Value::as_str);
+    matches!(kind, Some("Follow" | "Block"))
 }
 
 fn draft(

@@ -1,0 +1,254 @@
+//! What comes in: decide, fetch what is missing, decide again, append, answer (design, section 5).
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use fedsx_core::address::Origin;
+use fedsx_core::cid::Cid;
+use fedsx_core::decide::ingest::{Inbound, ingest};
+use fedsx_core::decide::{Decision, Draft};
+use fedsx_core::envelope::Document;
+use fedsx_core::evidence::{Delivery, Need};
+use fedsx_core::http_signature::RequestHead;
+use fedsx_core::limits;
+use fedsx_core::notation::Notation;
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_discovery::actor_cache::PeerError;
+use fedsx_discovery::document::FetchError;
+use fedsx_discovery::pool::Purpose;
+use fedsx_store::{AppendError, Arriving, Priority};
+use http::HeaderMap;
+
+use crate::{Known, Node, fault};
+
+/// Fetches that one activity may need before it is refused: its actor, a newer key, the document from
+/// its origin, and the actor of that.
+const ROUNDS: usize = 5;
+/// Local inboxes that one entry joins; further ones are placed by entries of their own.
+const LOGS_PER_ENTRY: usize = 256;
+
+/// The request line and headers of a delivery, for its HTTP signature.
+#[derive(Clone, Debug)]
+pub struct RequestParts {
+    /// The method.
+    pub method: http::Method,
+    /// Path and query as received.
+    pub path_and_query: String,
+    /// The headers as received.
+    pub headers: HeaderMap,
+}
+
+/// A delivery.
+#[derive(Clone, Debug)]
+pub struct InboxPost {
+    /// The name of the actor whose inbox it is; `None` for the shared inbox.
+    pub target: Option<String>,
+    /// The notation of the body.
+    pub notation: Notation,
+    /// The body.
+    pub body: Bytes,
+    /// What an HTTP signature covers.
+    pub head: RequestParts,
+    /// Who sent it: it pays for what has to be fetched.
+    pub source: IpAddr,
+}
+
+/// What became of a delivery. All of it is answered alike, 202.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Durable and visible.
+    Accepted,
+    /// Here already.
+    Replay,
+    /// About nobody and nothing here: not kept.
+    Dropped(&'static str),
+}
+
+/// The answer to a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// The CID of what was received.
+    pub cid: Cid,
+    /// What became of it.
+    pub status: Status,
+}
+
+impl Node {
+    /// Takes a delivery through the stages; returns when what is accepted is durable.
+    ///
+    /// # Errors
+    /// The refusal of the first stage that refuses.
+    pub async fn ingest(&self, post: InboxPost) -> Result<Receipt, Refusal> {
+        let mut arriving = Some(self.0.writer.arriving());
+        let document = Document::read(post.notation, post.body.clone(), limits::DOCUMENT_IN_BYTES)?;
+        let mut state = Progress {
+            document,
+            from_origin: false,
+            refreshed: false,
+        };
+        for _ in 0..ROUNDS {
+            let decision = self.decide(&post, &state)?;
+            let receipt = |status| Receipt {
+                cid: state.document.cid(),
+                status,
+            };
+            match decision {
+                Decision::Replay => return Ok(receipt(Status::Replay)),
+                Decision::Dropped(why) => {
+                    tracing::debug!(cid = %state.document.cid(), why, "dropped");
+                    return Ok(receipt(Status::Dropped(why)));
+                }
+                Decision::Append(draft) => {
+                    self.contact(&draft.activity.actor);
+                    match self.append(*draft, arriving.take()).await {
+                        Ok(status) => return Ok(receipt(status)),
+                        Err(AppendError::Changed) => {}
+                        Err(error) => return Err(fault::append(error)),
+                    }
+                }
+                Decision::Need(need) => {
+                    // A batch is not kept waiting for a fetch.
+                    arriving = None;
+                    let purpose = Purpose::Inbound {
+                        source: post.source,
+                    };
+                    self.provide(need, purpose, &mut state).await?;
+                }
+            }
+        }
+        let why = "the evidence for this activity could not be brought together";
+        Err(Refusal::new(Code::BadSignature, why))
+    }
+
+    /// One pass of the pure stages.
+    fn decide(&self, post: &InboxPost, state: &Progress) -> Result<Decision, Refusal> {
+        let known = Known(&self.0.peers);
+        let facts = self.facts(&known);
+        let head = RequestHead {
+            method: post.head.method.as_str(),
+            origin: self.0.instance.origin(),
+            path_and_query: &post.head.path_and_query,
+            headers: &post.head.headers,
+        };
+        let delivery = Delivery {
+            // The signature covers the body that was sent, not what its origin serves.
+            head: (!state.from_origin).then_some(&head),
+            from_origin: state.from_origin,
+            refreshed: state.refreshed,
+            now_ms: facts.now_ms,
+        };
+        let document = state.document.clone();
+        let inbound = Inbound {
+            target: post.target.as_deref(),
+            document,
+            delivery,
+        };
+        ingest(facts, inbound).map_err(fault::decide)
+    }
+
+    /// Appends a draft, in as many entries as its logs need, and waits for all.
+    async fn append(
+        &self,
+        mut draft: Draft,
+        arriving: Option<Arriving>,
+    ) -> Result<Status, AppendError> {
+        let further = match draft.logs.len() {
+            0..=LOGS_PER_ENTRY => Vec::new(),
+            _ => draft.logs.split_off(LOGS_PER_ENTRY),
+        };
+        let digest = draft.activity.digest;
+        let answer = self.0.writer.append(draft, Priority::Inbound)?;
+        drop(arriving);
+        let appended = answer.wait().await?;
+        for logs in further.chunks(LOGS_PER_ENTRY) {
+            self.0
+                .writer
+                .place(digest, logs.to_vec(), self.now_ms())?
+                .wait()
+                .await?;
+        }
+        Ok(match appended {
+            fedsx_store::Appended::New { .. } => Status::Accepted,
+            fedsx_store::Appended::Replay => Status::Replay,
+        })
+    }
+
+    /// Fetches what the kernel asked for.
+    async fn provide(
+        &self,
+        need: Need,
+        purpose: Purpose,
+        state: &mut Progress,
+    ) -> Result<(), Refusal> {
+        match need {
+            Need::Actor(url) => {
+                let actor = self
+                    .0
+                    .peers
+                    .actor(&url, purpose)
+                    .await
+                    .map_err(unresolved)?;
+                if actor.id != url {
+                    let why = format!("the actor's document calls itself {}", actor.id);
+                    return Err(Refusal::new(Code::BadSignature, why));
+                }
+            }
+            Need::Key { actor, key_id } => {
+                self.0
+                    .peers
+                    .refresh_key(&actor, &key_id, purpose)
+                    .await
+                    .map_err(unresolved)?;
+                state.refreshed = true;
+            }
+            Need::Origin(id) => {
+                let fetched = self
+                    .0
+                    .fetcher
+                    .document(&id, purpose)
+                    .await
+                    .map_err(unfetched)?;
+                if fetched.final_url != id {
+                    let why = format!("the origin serves another document under {id}");
+                    return Err(Refusal::new(Code::BadSignature, why));
+                }
+                state.document =
+                    Document::read(fetched.notation, fetched.bytes, limits::DOCUMENT_IN_BYTES)?;
+                state.from_origin = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn contact(&self, actor: &str) {
+        if let (Some(tell), Some(origin)) = (self.0.on_contact.get(), Origin::of(actor)) {
+            tell(origin.authority());
+        }
+    }
+}
+
+/// How far the evidence for one activity has come.
+struct Progress {
+    document: Document,
+    from_origin: bool,
+    refreshed: bool,
+}
+
+fn unresolved(error: PeerError) -> Refusal {
+    match error {
+        PeerError::Unreachable { retry_after_s, .. } => {
+            let why = "the actor's keys could not be fetched";
+            Refusal::new(Code::KeysUnresolved, why).retry_after(retry_after_s.max(1))
+        }
+        other => Refusal::new(Code::BadSignature, format!("the actor's keys: {other}")),
+    }
+}
+
+fn unfetched(error: FetchError) -> Refusal {
+    if error.is_passing() {
+        let why = "the activity brings no proof, and its origin could not be asked";
+        return Refusal::new(Code::KeysUnresolved, why).retry_after(60);
+    }
+    let why = "the activity brings no proof, and its origin does not serve it";
+    Refusal::new(Code::BadSignature, why)
+}

@@ -1,0 +1,191 @@
+//! What is published here: completed and signed by the kernel, queued in the order of its times.
+
+use std::sync::PoisonError;
+
+use fedsx_core::cid::{Cid, Digest};
+use fedsx_core::decide::publish::{Publishing, publish};
+use fedsx_core::entry::{Effect, LogId, Side};
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::Actor;
+use fedsx_core::value::Map;
+use fedsx_store::{Answer, AppendError, Appended, Priority};
+use uuid::{Builder, Uuid};
+
+use crate::{Known, Node, fault};
+
+/// How an activity is published.
+#[derive(Clone, Default, Debug)]
+pub struct PublishOptions {
+    /// A client's own name for this request: sent again with it, the same activity is answered.
+    pub idempotency_key: Option<String>,
+}
+
+/// What was published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Published {
+    /// The activity's URL.
+    pub id: String,
+    /// Its CID.
+    pub cid: Cid,
+    /// Its place in the actor's outbox, from 1.
+    pub seq: u64,
+    /// Its place in the journal, from 1.
+    pub offset: u64,
+}
+
+/// The longest idempotency key, bytes.
+const IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+impl Node {
+    /// Publishes a document as a local actor: an activity, or an object that is wrapped in `Create`.
+    /// Returns when it is durable.
+    ///
+    /// # Errors
+    /// The refusal, with its code.
+    pub async fn publish(
+        &self,
+        name: &str,
+        document: Map,
+        options: PublishOptions,
+    ) -> Result<Published, Refusal> {
+        let actor = self.actor(name)?;
+        let key = options.idempotency_key;
+        if key
+            .as_ref()
+            .is_some_and(|key| key.len() > IDEMPOTENCY_KEY_BYTES)
+        {
+            let why = format!("an idempotency key has at most {IDEMPOTENCY_KEY_BYTES} bytes");
+            return Err(Refusal::new(Code::Malformed, why));
+        }
+        let uuid = match &key {
+            Some(key) => named_uuid(&actor.url, key),
+            None => self.uuid()?,
+        };
+        if key.is_some()
+            && let Some(before) = self.published(&actor, &uuid)?
+        {
+            return Ok(before);
+        }
+        match self.publish_as(&actor, &document, uuid, None).await {
+            // The same request came twice at once, and the other copy was first.
+            Err(refusal) if refusal.code == Code::Equivocation && key.is_some() => {
+                self.published(&actor, &uuid)?.ok_or(refusal)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Publishes with a given UUID; `birth` when it is the actor's own beginning.
+    pub(crate) async fn publish_as(
+        &self,
+        actor: &Actor,
+        document: &Map,
+        uuid: Uuid,
+        birth: Option<&Effect>,
+    ) -> Result<Published, Refusal> {
+        let mut tries = 0;
+        loop {
+            let (answer, mut published) = self.queue(actor, document, uuid, birth)?;
+            match answer.wait().await {
+                Ok(Appended::New { offset, joined }) => {
+                    let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
+                    published.seq = outbox.map_or(0, |joined| joined.seq);
+                    published.offset = offset;
+                    return Ok(published);
+                }
+                Ok(Appended::Replay) => {
+                    let digest = published.cid.digest;
+                    return self.stored_as(actor, &digest)?.ok_or_else(|| {
+                        fault::internal("a replay is not to be found", &published.cid)
+                    });
+                }
+                Err(AppendError::Changed) if tries < 3 => tries += 1,
+                Err(error) => return Err(fault::append(error)),
+            }
+        }
+    }
+
+    /// Signs and queues under the actor's clock, so that the order of times is the order of places.
+    fn queue(
+        &self,
+        actor: &Actor,
+        document: &Map,
+        uuid: Uuid,
+        birth: Option<&Effect>,
+    ) -> Result<(Answer, Published), Refusal> {
+        let (signer, key) = self.signing_key(actor)?;
+        let multikey = key.key.to_multibase();
+        let object_uuid = self.uuid()?;
+        let clock = self.clock_of(actor.no)?;
+        let mut last = clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let published_ms = self.now_ms().max(*last + 1);
+        let publishing = Publishing {
+            actor: &actor.url,
+            no: actor.no,
+            document,
+            activity_uuid: &uuid.hyphenated().to_string(),
+            object_uuid: &object_uuid.hyphenated().to_string(),
+            published_ms,
+            signer: &*signer,
+            multikey: &multikey,
+            birth,
+        };
+        let known = Known(&self.0.peers);
+        let draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
+        let published = Published {
+            id: draft.activity.id.clone(),
+            cid: Cid::of_document(draft.activity.digest),
+            seq: 0,
+            offset: 0,
+        };
+        let answer = self
+            .0
+            .writer
+            .append(draft, Priority::Local)
+            .map_err(fault::append)?;
+        *last = published_ms;
+        Ok((answer, published))
+    }
+
+    fn published(&self, actor: &Actor, uuid: &Uuid) -> Result<Option<Published>, Refusal> {
+        let id = format!("{}/activities/{}", actor.url, uuid.hyphenated());
+        let digest = self
+            .0
+            .view
+            .state()
+            .digest_of_id(&id)
+            .map_err(fault::state)?;
+        digest.map_or(Ok(None), |digest| self.stored_as(actor, &digest))
+    }
+
+    fn stored_as(&self, actor: &Actor, digest: &Digest) -> Result<Option<Published>, Refusal> {
+        let Some(stored) = self.0.view.stored(digest).map_err(fault::read)? else {
+            return Ok(None);
+        };
+        let log = LogId::outbox(actor.no);
+        let seq = self.0.view.seq_in(digest, log).map_err(fault::read)?;
+        Ok(stored.activity().zip(seq).map(|(activity, seq)| Published {
+            id: activity.id.clone(),
+            cid: Cid::of_document(*digest),
+            seq,
+            offset: stored.header.offset,
+        }))
+    }
+
+    /// A fresh UUID, version 7.
+    pub(crate) fn uuid(&self) -> Result<Uuid, Refusal> {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).map_err(|error| fault::internal("no randomness", &error))?;
+        let now_ms = u64::try_from(self.now_ms()).unwrap_or_default();
+        Ok(Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid())
+    }
+}
+
+/// The UUID (version 8) of a request that a client named: the same for ever, so that a retry after
+/// any crash finds what the first try left.
+fn named_uuid(actor: &str, key: &str) -> Uuid {
+    let digest = Digest::of(format!("{actor}\n{key}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}

@@ -1,0 +1,66 @@
+//! What is owed: the automatic `Accept`, and the `Reject` and `Undo` of a block. A row says what is
+//! owed, the entry that says it strikes the row out, so that it is said once however often the process
+//! dies between the two.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use fedsx_core::follow::Owed;
+use fedsx_core::refusal::Refusal;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Node, fault};
+
+/// Rows looked at in one round.
+const ROUND: usize = 256;
+/// How long one that failed is left alone.
+const PAUSE_MS: i64 = 30_000;
+
+impl Node {
+    /// Says what is owed, until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut applied = self.0.view.watch();
+        let mut failed: HashMap<(u32, String), i64> = HashMap::new();
+        loop {
+            if let Err(refusal) = self.settle(&mut failed).await {
+                tracing::error!(%refusal, "what is owed can't be read");
+            }
+            let retry = tokio::time::sleep(Duration::from_secs(5));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = applied.changed() => if changed.is_err() { return },
+                () = retry, if !failed.is_empty() => {}
+            }
+        }
+    }
+
+    async fn settle(&self, failed: &mut HashMap<(u32, String), i64>) -> Result<(), Refusal> {
+        let now_ms = self.now_ms();
+        failed.retain(|_, until_ms| now_ms < *until_ms);
+        for (no, peer, owed) in self.0.view.owed_all(ROUND).map_err(fault::read)? {
+            let key = (no.0, peer);
+            if failed.contains_key(&key) {
+                continue;
+            }
+            let Some(actor) = self.0.view.state().actor(no).map_err(fault::state)? else {
+                continue;
+            };
+            for owed in owed {
+                let (verb, id) = match &owed {
+                    Owed::Accept { id } => ("Accept", id),
+                    Owed::Reject { id } => ("Reject", id),
+                    Owed::Undo { id } => ("Undo", id),
+                };
+                let said = match self.follow_document(id) {
+                    Ok(follow) => self.say(&actor.name, verb, follow, &key.1).await,
+                    Err(refusal) => Err(refusal),
+                };
+                if let Err(refusal) = said {
+                    tracing::warn!(actor = actor.name, peer = key.1, verb, %refusal, "still owed");
+                    failed.insert(key.clone(), now_ms + PAUSE_MS);
+                }
+            }
+        }
+        Ok(())
+    }
+}
