@@ -1,3 +1,5 @@
+//! What the guarded client sends, follows, reads and gives up, against servers on loopback addresses.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

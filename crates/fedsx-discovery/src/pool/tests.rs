@@ -1,3 +1,5 @@
+//! Who waits for whom, and who pays.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
