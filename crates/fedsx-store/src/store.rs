@@ -19,10 +19,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fedsx_core::apply::apply;
+use fedsx_core::cid::Digest;
 use fedsx_core::entry::Header;
 use fedsx_core::state::{At, StateError};
 use tokio::sync::{oneshot, watch};
 
+use crate::check;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
 use crate::index::{self, Index, Overlay, Pending};
@@ -209,6 +211,14 @@ impl Store {
     /// Can be taken once.
     pub fn failure(&mut self) -> Option<oneshot::Receiver<Result<(), WriterError>>> {
         self.stopped.take()
+    }
+
+    /// One hash over the rows that the journal folds into, and their number.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn digest(&self) -> Result<(Digest, u64), EngineError> {
+        check::digest(&self.engine)
     }
 
     /// Writes what still waits, makes everything durable and lets the directory go.

@@ -1,0 +1,289 @@
+//! Instances in one process: each a real store and node, with the others behind a transport in memory.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fedsx_core::address::{self, ActorName, Origin};
+use fedsx_core::cid::Cid;
+use fedsx_core::entry::{ActorKind, LogId};
+use fedsx_core::notation::{self, Notation};
+use fedsx_core::proof;
+use fedsx_core::refusal::Refusal;
+use fedsx_core::value::{Map, Value};
+use fedsx_discovery::actor_cache::{Peers, PeersOptions};
+use fedsx_discovery::client::{Request, Response, Transport, TransportError};
+use fedsx_discovery::clock::Clock;
+use fedsx_discovery::pool::{Fetcher, PoolOptions};
+use fedsx_discovery::webfinger::{WebFinger, jrd_for, name_of_resource};
+use fedsx_node::{InboxPost, NewActor, Node, Parts, Receipt, RequestParts};
+use fedsx_store::check;
+use fedsx_store::engine::EngineKind;
+use fedsx_store::{SeqRange, Store, StoreOptions};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode, header};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// All instances, by authority, and the clock they share.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Net {
+    nodes: Arc<Mutex<BTreeMap<String, Node>>>,
+    clock_ms: Arc<AtomicI64>,
+}
+
+pub(crate) struct Instance {
+    pub(crate) node: Node,
+    store: Store,
+    options: StoreOptions,
+    dir: TempDir,
+    carried: Mutex<BTreeMap<u32, u64>>,
+}
+
+impl Net {
+    pub(crate) fn instance(&self, authority: &str, engine: EngineKind) -> Instance {
+        self.clock_ms
+            .fetch_max(1_767_225_600_000, Ordering::Relaxed);
+        let base_url = format!("https://{authority}");
+        let options = StoreOptions {
+            engine,
+            segment_bytes: 4 << 20,
+            flush_every: Duration::from_secs(1),
+            base_url: base_url.clone(),
+            secret: Some(vec![7; 32]),
+        };
+        let dir = TempDir::new().expect("a directory");
+        let (store, _) = Store::open(dir.path(), &options).expect("opens");
+        let ticks = Arc::clone(&self.clock_ms);
+        let clock: Clock = Arc::new(move || ticks.fetch_add(1, Ordering::Relaxed));
+        let transport: Arc<dyn Transport> = Arc::new(self.clone());
+        let fetcher = Arc::new(Fetcher::new(
+            transport,
+            PoolOptions::default(),
+            Arc::clone(&clock),
+        ));
+        let peers = Peers::new(Arc::clone(&fetcher), PeersOptions::default());
+        let webfinger = WebFinger::new(Arc::clone(&fetcher), peers.clone(), false);
+        let instance = address::Instance::new(&base_url).expect("a base URL");
+        let parts = Parts {
+            instance,
+            store: &store,
+            fetcher,
+            peers,
+            webfinger,
+        };
+        let node = Node::new(parts, clock);
+        self.nodes
+            .lock()
+            .expect("lock")
+            .insert(authority.to_owned(), node.clone());
+        Instance {
+            node,
+            store,
+            options,
+            dir,
+            carried: Mutex::default(),
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Option<Map> {
+        let url = &request.url;
+        let origin = Origin::of(url)?;
+        let node = self
+            .nodes
+            .lock()
+            .expect("lock")
+            .get(origin.authority())?
+            .clone();
+        if let Some((_, resource)) = url.split_once("/.well-known/webfinger?resource=") {
+            let resource = resource
+                .replace("%3A", ":")
+                .replace("%40", "@")
+                .replace("%2F", "/");
+            let name = name_of_resource(node.instance(), &resource)?;
+            node.actor(name.as_str()).ok()?;
+            return Some(jrd_for(node.instance(), &name));
+        }
+        if let Some(name) = node.instance().local_name(url) {
+            let actor = node.actor(ActorName::parse(name).ok()?.as_str()).ok()?;
+            return node.view().actor_document(&actor).ok();
+        }
+        node.view().activity_by_id(url).ok()??.map().ok()
+    }
+}
+
+impl Transport for Net {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        let answer = self.answer(&request);
+        let is_jrd = request.url.contains("webfinger");
+        let media_type = if is_jrd {
+            "application/jrd+json"
+        } else {
+            "application/activity+json"
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, media_type.parse().expect("a header"));
+        let body = answer.as_ref().map(|map| json(map)).unwrap_or_default();
+        let status = if answer.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::NOT_FOUND
+        };
+        let response = Response {
+            status,
+            headers,
+            body,
+            final_url: request.url,
+        };
+        Box::pin(async { Ok(response) })
+    }
+}
+
+impl Instance {
+    pub(crate) async fn create(&self, name: &str, manual_approval: bool) {
+        let new = NewActor {
+            name: name.to_owned(),
+            kind: ActorKind::Person,
+            display_name: None,
+            summary: None,
+            manual_approval,
+        };
+        self.node.create_actor(new).await.expect("an actor");
+    }
+
+    /// Gives all that is new in the outboxes here, and addressed to others, to `to`; tells the verbs.
+    pub(crate) async fn carry(&self, to: &Instance) -> Vec<String> {
+        let mut verbs = Vec::new();
+        for actor in self.node.view().actors().expect("reads") {
+            let after = self.carried.lock().expect("lock").get(&actor.no.0).copied();
+            let range = SeqRange {
+                after,
+                before: None,
+            };
+            let log = self
+                .node
+                .view()
+                .log(LogId::outbox(actor.no), range, false, 1_000);
+            for entry in log.expect("reads") {
+                self.carried
+                    .lock()
+                    .expect("lock")
+                    .insert(actor.no.0, entry.seq);
+                let activity = entry.stored.activity().expect("an activity");
+                if activity.fan_out {
+                    verbs.push(activity.verb.clone());
+                    let document = entry.stored.map().expect("reads");
+                    to.receive(None, &document).await.expect("received");
+                }
+            }
+        }
+        verbs
+    }
+
+    /// Runs the worker of what is owed until nothing is.
+    pub(crate) async fn settle(&self) {
+        let stop = CancellationToken::new();
+        let until = async {
+            while !self.node.view().owed_all(1).expect("reads").is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            stop.cancel();
+        };
+        let both = async { tokio::join!(self.node.clone().run(stop.clone()), until) };
+        tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .expect("settles");
+    }
+
+    pub(crate) async fn receive(
+        &self,
+        target: Option<&str>,
+        document: &Map,
+    ) -> Result<Receipt, Refusal> {
+        let post = InboxPost {
+            target: target.map(str::to_owned),
+            notation: Notation::Json,
+            body: json(document),
+            head: RequestParts {
+                method: Method::POST,
+                path_and_query: "/inbox".to_owned(),
+                headers: HeaderMap::new(),
+            },
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        self.node.ingest(post).await
+    }
+
+    pub(crate) fn document(&self, cid: &Cid) -> Map {
+        let stored = self
+            .node
+            .view()
+            .stored(&cid.digest)
+            .expect("reads")
+            .expect("kept");
+        stored.map().expect("reads")
+    }
+
+    /// An activity signed by a local actor but published nowhere.
+    pub(crate) fn raw(&self, name: &str, verb: &str, object: Value, to: &str) -> Map {
+        let url = self.node.instance().actor_url(name);
+        let published = fedsx_core::time::format_rfc3339_ms(self.node.now_ms());
+        let document = Map::from([
+            ("@context", fedsx_core::context::of_activity()),
+            (
+                "id",
+                Value::from(format!("{url}/activities/{verb}-{published}")),
+            ),
+            ("type", verb.into()),
+            ("actor", url.into()),
+            ("object", object),
+            ("to", vec![to].into()),
+            ("published", published.into()),
+        ]);
+        self.resign(name, &document)
+    }
+
+    /// The document with a fresh proof by `name`'s key, whoever its actor is.
+    pub(crate) fn resign(&self, name: &str, document: &Map) -> Map {
+        let actor = self.node.actor(name).expect("an actor");
+        let signer = self.node.signer(&actor).expect("a key");
+        proof::sign(document, &*signer, self.node.now_ms())
+    }
+
+    pub(crate) fn signed_by(&self, name: &str, document: &Map) -> Map {
+        self.resign(name, document)
+    }
+
+    /// Closes the store, checks it, and compares the live index with one made anew. Returns the rows.
+    pub(crate) fn close_and_compare(self) -> u64 {
+        let Self {
+            node,
+            store,
+            options,
+            dir,
+            ..
+        } = self;
+        let live = store.digest().expect("reads");
+        drop(node);
+        store.close().expect("closes");
+        let report = check::verify(dir.path()).expect("reads");
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        assert!(report.proofs > 0);
+        check::reindex(dir.path(), &options).expect("rebuilds");
+        let (store, _) = Store::open(dir.path(), &options).expect("opens again");
+        assert_eq!(store.digest().expect("reads"), live, "rebuilt equals live");
+        store.close().expect("closes");
+        live.1
+    }
+}
+
+pub(crate) fn note(text: &str) -> Map {
+    Map::from([("type", "Note"), ("content", text)])
+}
+
+fn json(map: &Map) -> Bytes {
+    Bytes::from(notation::write(Notation::Json, &Value::Map(map.clone())))
+}
