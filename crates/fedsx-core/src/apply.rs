@@ -345,13 +345,13 @@ impl<'a> Pair<'a> {
     /// Strikes out what this answer settles, whether or not the relation still stands.
     fn settle(&mut self, input: Input<'_>) {
         self.owed.retain(|owed| {
-            let (id, which) = match (owed, input) {
+            !matches!(
+                (owed, input),
                 (Owed::Accept { id }, Input::Accept(which))
                 | (Owed::Reject { id }, Input::Reject(which))
-                | (Owed::Undo { id }, Input::Undo(which)) => (id, which),
-                _ => return true,
-            };
-            which.id != Some(id.as_str())
+                | (Owed::Undo { id }, Input::Undo(which))
+                    if which.id == Some(id.as_str())
+            )
         });
     }
 

@@ -6,8 +6,8 @@
 //! the journal and what `status --digest` hashes; those from it on are delivery progress.
 
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{ActorNo, Joined, LogId, Side};
-use fedsx_core::follow::{Direction, Owed, Relation};
+use fedsx_core::entry::{ActorNo, LogId, Side};
+use fedsx_core::follow::{Direction, Relation};
 use fedsx_core::state::{Blocks, Row};
 use minicbor::{Decode, Encode};
 
@@ -146,6 +146,7 @@ pub(crate) fn encode<T: Encode<()>>(value: T) -> Vec<u8> {
 
 /// Lays a row out as writes of a batch.
 pub fn write(row: Row, batch: &mut Batch) {
+    let of_actor = |table, actor: ActorNo| key(table, &[&actor.0.to_be_bytes()]);
     match row {
         Row::Actor(actor) => {
             let no = actor.no.0.to_be_bytes();
@@ -163,12 +164,25 @@ pub fn write(row: Row, batch: &mut Batch) {
             batch.put(key(Table::Object, &[&url_hash(&id)]), *digest.as_bytes());
         }
         Row::Log { joined, at } => batch.put(log_key(joined.log, joined.seq), encode(at)),
-        Row::Placed {
-            digest,
-            joined: Joined { log, seq },
-        } => {
-            batch.put(placed_key(&digest, log), seq.to_be_bytes());
+        Row::Placed { digest, joined } => {
+            batch.put(placed_key(&digest, joined.log), joined.seq.to_be_bytes());
         }
+        Row::FanOut { offset, actor } => {
+            batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));
+        }
+        Row::OutboxTotals { actor, totals } => {
+            batch.put(of_actor(Table::OutboxTotals, actor), encode(totals));
+        }
+        Row::RelationTotals { actor, totals } => {
+            batch.put(of_actor(Table::RelationTotals, actor), encode(totals));
+        }
+        between => write_between(between, batch),
+    }
+}
+
+/// The rows of what is between a local actor and a peer.
+fn write_between(row: Row, batch: &mut Batch) {
+    match row {
         Row::Relation {
             actor,
             direction,
@@ -176,20 +190,8 @@ pub fn write(row: Row, batch: &mut Batch) {
             relation,
         } => {
             let key = relation_key(actor, direction, &peer);
-            put_unless(
-                batch,
-                key,
-                relation.is_default(),
-                Of {
-                    peer,
-                    value: relation,
-                },
-            );
-        }
-        Row::Follower { actor, follower } => {
-            let mut key = pair_key(Table::Follower, actor, &follower.peer);
-            key.extend_from_slice(&follower.from.to_be_bytes());
-            batch.put(key, encode(follower));
+            let kept = (!relation.is_default()).then_some(relation);
+            put_or_delete(batch, key, peer, kept);
         }
         Row::Blocks {
             actor,
@@ -197,14 +199,11 @@ pub fn write(row: Row, batch: &mut Batch) {
             blocks,
         } => {
             let key = pair_key(Table::Blocks, actor, &peer);
-            put_unless(
+            put_or_delete(
                 batch,
                 key,
-                blocks == Blocks::default(),
-                Of {
-                    peer,
-                    value: blocks,
-                },
+                peer,
+                (blocks != Blocks::default()).then_some(blocks),
             );
         }
         Row::Related {
@@ -213,48 +212,25 @@ pub fn write(row: Row, batch: &mut Batch) {
             follows,
         } => {
             let key = key(Table::Related, &[&url_hash(&peer), &actor.0.to_be_bytes()]);
-            put_unless(
-                batch,
-                key,
-                follows.is_none(),
-                Of {
-                    peer,
-                    value: follows == Some(true),
-                },
-            );
+            put_or_delete(batch, key, peer, follows);
         }
         Row::Owed { actor, peer, owed } => {
             let key = pair_key(Table::Owed, actor, &peer);
-            put_unless(
-                batch,
-                key,
-                owed.is_empty(),
-                Of::<Vec<Owed>> { peer, value: owed },
-            );
+            put_or_delete(batch, key, peer, (!owed.is_empty()).then_some(owed));
         }
-        Row::FanOut { offset, actor } => {
-            batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));
+        Row::Follower { actor, follower } => {
+            let mut key = pair_key(Table::Follower, actor, &follower.peer);
+            key.extend_from_slice(&follower.from.to_be_bytes());
+            batch.put(key, encode(follower));
         }
-        Row::OutboxTotals { actor, totals } => {
-            batch.put(
-                key(Table::OutboxTotals, &[&actor.0.to_be_bytes()]),
-                encode(totals),
-            );
-        }
-        Row::RelationTotals { actor, totals } => {
-            batch.put(
-                key(Table::RelationTotals, &[&actor.0.to_be_bytes()]),
-                encode(totals),
-            );
-        }
+        other => unreachable!("{other:?} is laid out by `write`"),
     }
 }
 
-fn put_unless<T: Encode<()>>(batch: &mut Batch, key: Vec<u8>, empty: bool, value: Of<T>) {
-    if empty {
-        batch.delete(key);
-    } else {
-        batch.put(key, encode(value));
+fn put_or_delete<T: Encode<()>>(batch: &mut Batch, key: Vec<u8>, peer: String, value: Option<T>) {
+    match value {
+        Some(value) => batch.put(key, encode(Of { peer, value })),
+        None => batch.delete(key),
     }
 }
 

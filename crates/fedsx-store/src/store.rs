@@ -278,6 +278,10 @@ impl Flusher {
 }
 
 /// The two threads of the store stand outside the async runtime, because they block on the disk.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the writer's own thread and the flusher's"
+)]
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let builder = std::thread::Builder::new().name(name.to_owned());
     builder

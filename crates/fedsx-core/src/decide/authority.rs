@@ -105,9 +105,8 @@ fn undo(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
     if let Some((blocker, blocked)) = block_pair(facts, &envelope.object)? {
         return Ok(Meaning::Effect(Effect::UndoBlock { blocker, blocked }));
     }
-    let follow = match follow_ref(facts, &envelope.object)? {
-        Some(follow) => follow,
-        None => return unknown_undo(facts, envelope, owner.is_some()),
+    let Some(follow) = follow_ref(facts, &envelope.object)? else {
+        return unknown_undo(facts, envelope, owner.is_some());
     };
     let which = Which {
         id: follow.id.as_deref(),

@@ -126,7 +126,7 @@ impl Transport for Net {
         };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, media_type.parse().expect("a header"));
-        let body = answer.as_ref().map(|map| json(map)).unwrap_or_default();
+        let body = answer.as_ref().map(json).unwrap_or_default();
         let status = if answer.is_some() {
             StatusCode::OK
         } else {

@@ -204,7 +204,12 @@ async fn hostile_input_is_refused_and_changes_nothing() {
     );
     let extended = {
         // Not to be had from its origin, or the true document would be fetched and kept.
-        let document = b.raw("bob", "Like", "https://a.test/actors/alice/objects/1".into(), ALICE);
+        let document = b.raw(
+            "bob",
+            "Like",
+            "https://a.test/actors/alice/objects/1".into(),
+            ALICE,
+        );
         let context: Vec<Value> = document
             .get("@context")
             .expect("there")
