@@ -91,6 +91,19 @@ pub enum Authenticated {
     Origin,
 }
 
+impl Authenticated {
+    /// The word used in tables and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Proof => "proof",
+            Self::HttpSignature => "http-signature",
+            Self::Origin => "origin",
+        }
+    }
+}
+
 /// Who may read an activity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(index_only)]

@@ -171,6 +171,14 @@ impl View {
         &self.index
     }
 
+    /// One hash over all derived rows, and their number; reads the whole index.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn digest(&self) -> Result<(Digest, u64), EngineError> {
+        crate::check::digest(&self.engine)
+    }
+
     /// The newest offset that is visible.
     #[must_use]
     pub fn applied(&self) -> u64 {

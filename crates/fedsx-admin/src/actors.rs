@@ -1,0 +1,122 @@
+//! `Actors`: create, look up, list.
+
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::Actor;
+use fedsx_node::Node;
+use tonic::{Request, Response, Status};
+
+use crate::deliveries::blocking;
+use crate::proto::actors_server::Actors;
+use crate::proto::{
+    self, CreateActorRequest, CreateActorResponse, GetActorRequest, ListActorsRequest,
+    ListActorsResponse,
+};
+use crate::refused::{internal, status};
+use crate::{from_proto, page, to_proto};
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    node: Node,
+}
+
+impl Service {
+    pub(crate) fn new(node: Node) -> Self {
+        Self { node }
+    }
+}
+
+/// The actor of that name; the refusal names the way out.
+pub(crate) fn named(node: &Node, name: &str) -> Result<Actor, Refusal> {
+    let found = node
+        .view()
+        .state()
+        .actor_by_name(&name.to_ascii_lowercase())
+        .map_err(internal)?;
+    found.ok_or_else(|| {
+        // Whatever was sent is shown short and in one line.
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+        Refusal::new(
+            Code::NoSuchActor,
+            format!("there is no actor `{shown}` here; `fedsx actor list` shows who is"),
+        )
+    })
+}
+
+fn shown(node: &Node, actor: &Actor) -> Result<proto::Actor, Refusal> {
+    to_proto::actor(node.view(), node.instance().authority(), actor)
+}
+
+#[tonic::async_trait]
+impl Actors for Service {
+    async fn create(
+        &self,
+        request: Request<CreateActorRequest>,
+    ) -> Result<Response<CreateActorResponse>, Status> {
+        let new = from_proto::new_actor(request.into_inner()).map_err(|r| status(&r))?;
+        let (actor, published) = self.node.create_actor(new).await.map_err(|r| status(&r))?;
+        let node = self.node.clone();
+        let actor = blocking(move || shown(&node, &actor)).await?;
+        Ok(Response::new(CreateActorResponse {
+            actor: Some(actor),
+            published: Some(to_proto::published(published)),
+        }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<GetActorRequest>,
+    ) -> Result<Response<proto::Actor>, Status> {
+        let node = self.node.clone();
+        let name = request.into_inner().name;
+        blocking(move || shown(&node, &named(&node, &name)?))
+            .await
+            .map(Response::new)
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListActorsRequest>,
+    ) -> Result<Response<ListActorsResponse>, Status> {
+        let node = self.node.clone();
+        let asked = request.into_inner();
+        blocking(move || list(&node, &asked))
+            .await
+            .map(Response::new)
+    }
+}
+
+fn list(node: &Node, asked: &ListActorsRequest) -> Result<ListActorsResponse, Refusal> {
+    let view = node.view();
+    let count = u64::from(view.state().actor_count().map_err(internal)?);
+    let start = page::number(&asked.page_token)?.unwrap_or(0);
+    let mut room = page::Room::new(page::limit(asked.limit));
+    let mut actors = Vec::new();
+    let mut next = start;
+    while next < count && room.is_left() {
+        let no = u32::try_from(next)
+            .map(fedsx_core::entry::ActorNo)
+            .map_err(internal)?;
+        next += 1;
+        let Some(actor) = view.state().actor(no).map_err(internal)? else {
+            continue;
+        };
+        let actor = shown(node, &actor)?;
+        room.take(
+            actor
+                .entry
+                .as_ref()
+                .map_or(0, |entry| entry.document_json.len()),
+        );
+        actors.push(actor);
+    }
+    let next_page_token = if next < count {
+        next.to_string()
+    } else {
+        String::new()
+    };
+    Ok(ListActorsResponse {
+        actors,
+        next_page_token,
+    })
+}

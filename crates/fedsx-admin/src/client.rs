@@ -1,0 +1,239 @@
+//! The client of the admin API, for programs on this side of it.
+//!
+//! Deliberately absent: TLS (the API listens on the loopback address; further away belongs a tunnel)
+//! and retries (what is published twice is published twice).
+
+use std::time::Duration;
+
+use tonic::codegen::InterceptedService;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::guard::REQUEST_ID;
+use crate::page::MESSAGE_BYTES;
+use crate::proto;
+use crate::proto::activities_client::ActivitiesClient;
+use crate::proto::actors_client::ActorsClient;
+use crate::proto::deliveries_client::DeliveriesClient;
+use crate::proto::follows_client::FollowsClient;
+use crate::proto::instance_client::InstanceClient;
+use crate::refused::{CODE, RETRY_AFTER};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An answer may have to wait for a look at a peer, which has timeouts of its own.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The URL or the token can't be used.
+    #[error("{0}")]
+    Address(&'static str),
+    /// Nobody answers there.
+    #[error("no admin API answers at {url}")]
+    Unreachable {
+        /// The address asked.
+        url: String,
+    },
+    /// The server refused.
+    #[error("{detail}")]
+    Refused {
+        /// The stable code.
+        code: String,
+        /// Why, in a sentence.
+        detail: String,
+        /// After how many seconds another try makes sense.
+        retry_after_s: Option<u32>,
+    },
+    /// The server failed, or the connection did.
+    #[error("{detail}")]
+    Failed {
+        /// What is known of it.
+        detail: String,
+        /// The request's id, to be found in the server's log.
+        request_id: Option<String>,
+    },
+}
+
+/// A connection to an admin API; clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    url: String,
+    channel: InterceptedService<Channel, Bearer>,
+}
+
+#[derive(Clone)]
+struct Bearer(MetadataValue<Ascii>);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Unary requests: one method each, named after service and method.
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident: $client:ident.$method:ident($request:ident) -> $answer:ident;)*) => {
+        impl Client {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// [`ClientError`].
+                pub async fn $name(
+                    &self,
+                    request: proto::$request,
+                ) -> Result<proto::$answer, ClientError> {
+                    let mut client = $client::new(self.channel.clone())
+                        .max_decoding_message_size(MESSAGE_BYTES)
+                        .max_encoding_message_size(MESSAGE_BYTES);
+                    let mut request = Request::new(request);
+                    request.set_timeout(ANSWER_TIMEOUT);
+                    let answer = client.$method(request).await;
+                    answer.map(Response::into_inner).map_err(|status| self.error(&status))
+                }
+            )*
+        }
+    };
+}
+
+unary! {
+    /// `Actors.Create`.
+    create_actor: ActorsClient.create(CreateActorRequest) -> CreateActorResponse;
+    /// `Actors.Get`.
+    actor: ActorsClient.get(GetActorRequest) -> Actor;
+    /// `Actors.List`.
+    list_actors: ActorsClient.list(ListActorsRequest) -> ListActorsResponse;
+    /// `Follows.Follow`.
+    follow: FollowsClient.follow(FollowRequest) -> FollowResponse;
+    /// `Follows.Unfollow`.
+    unfollow: FollowsClient.unfollow(UnfollowRequest) -> UnfollowResponse;
+    /// `Follows.Accept`.
+    accept: FollowsClient.accept(AcceptRequest) -> AcceptResponse;
+    /// `Follows.Reject`.
+    reject: FollowsClient.reject(RejectRequest) -> RejectResponse;
+    /// `Follows.Block`.
+    block: FollowsClient.block(BlockRequest) -> BlockResponse;
+    /// `Follows.Unblock`.
+    unblock: FollowsClient.unblock(UnblockRequest) -> UnblockResponse;
+    /// `Follows.ListFollowers`.
+    list_followers: FollowsClient.list_followers(ListRelationsRequest) -> ListRelationsResponse;
+    /// `Follows.ListFollowing`.
+    list_following: FollowsClient.list_following(ListRelationsRequest) -> ListRelationsResponse;
+    /// `Follows.ListRequests`.
+    list_requests: FollowsClient.list_requests(ListRelationsRequest) -> ListRelationsResponse;
+    /// `Activities.Publish`.
+    publish: ActivitiesClient.publish(PublishRequest) -> PublishResponse;
+    /// `Activities.Get`.
+    activity: ActivitiesClient.get(GetActivityRequest) -> Entry;
+    /// `Activities.Timeline`.
+    timeline: ActivitiesClient.timeline(TimelineRequest) -> TimelineResponse;
+    /// `Activities.ListLog`.
+    list_log: ActivitiesClient.list_log(ListLogRequest) -> ListLogResponse;
+    /// `Deliveries.Lanes`.
+    lanes: DeliveriesClient.lanes(LanesRequest) -> LanesResponse;
+    /// `Deliveries.DeadLetters`.
+    dead_letters: DeliveriesClient.dead_letters(DeadLettersRequest) -> DeadLettersResponse;
+    /// `Deliveries.Retry`.
+    retry: DeliveriesClient.retry(RetryRequest) -> RetryResponse;
+    /// `Deliveries.Drop`.
+    discard: DeliveriesClient.drop(DropRequest) -> DropResponse;
+    /// `Instance.Status`.
+    status: InstanceClient.status(StatusRequest) -> StatusResponse;
+}
+
+impl Client {
+    /// Connects to the admin API at `url` (`http://host:port`).
+    ///
+    /// # Errors
+    /// [`ClientError::Address`], [`ClientError::Unreachable`].
+    pub async fn connect(url: &str, token: &str) -> Result<Self, ClientError> {
+        let malformed = ClientError::Address("an admin address looks like http://127.0.0.1:8081");
+        if !url.starts_with("http://") {
+            return Err(malformed);
+        }
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| malformed)?;
+        let bearer = format!("Bearer {token}").parse::<MetadataValue<Ascii>>();
+        let bearer = bearer.map_err(|_| ClientError::Address("the token has odd characters"))?;
+        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
+        let channel = channel.map_err(|_| ClientError::Unreachable {
+            url: url.to_owned(),
+        })?;
+        let channel = InterceptedService::new(channel, Bearer(bearer));
+        Ok(Self {
+            url: url.to_owned(),
+            channel,
+        })
+    }
+
+    /// `Activities.Tail`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tail(&self, request: proto::TailRequest) -> Result<Tail, ClientError> {
+        let mut client =
+            ActivitiesClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
+        match client.tail(request).await {
+            Ok(answer) => Ok(Tail {
+                client: self.clone(),
+                entries: answer.into_inner(),
+            }),
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    fn error(&self, status: &Status) -> ClientError {
+        let metadata = |key: &str| {
+            status
+                .metadata()
+                .get(key)
+                .and_then(|value| value.to_str().ok())
+        };
+        let detail = status.message().to_owned();
+        match metadata(CODE) {
+            Some(code) if code != "internal" => ClientError::Refused {
+                code: code.to_owned(),
+                detail,
+                retry_after_s: metadata(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
+            },
+            None if status.code() == tonic::Code::Unavailable => ClientError::Unreachable {
+                url: self.url.clone(),
+            },
+            _ => ClientError::Failed {
+                detail,
+                request_id: metadata(REQUEST_ID.as_str()).map(str::to_owned),
+            },
+        }
+    }
+}
+
+/// The stream of `Activities.Tail`.
+#[derive(Debug)]
+pub struct Tail {
+    client: Client,
+    entries: Streaming<proto::Entry>,
+}
+
+impl Tail {
+    /// The next entry; `None` when the server has ended the stream.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a server that stops is [`ClientError::Unreachable`].
+    pub async fn next(&mut self) -> Result<Option<proto::Entry>, ClientError> {
+        self.entries
+            .message()
+            .await
+            .map_err(|status| self.client.error(&status))
+    }
+}

@@ -1,0 +1,181 @@
+//! `Deliveries`: the lanes and the dead letters, seen through [`DeliveryAdmin`], because the crate
+//! that owns them is a sibling of this one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fedsx_core::refusal::Refusal;
+use tonic::{Request, Response, Status};
+
+use crate::proto::deliveries_server::Deliveries;
+use crate::proto::{
+    DeadLettersRequest, DeadLettersResponse, DropRequest, DropResponse, LanesRequest,
+    LanesResponse, RetryRequest, RetryResponse,
+};
+use crate::refused::{internal, status};
+use crate::{from_proto, page, to_proto};
+
+/// Dead letters looked at for one listing.
+const DEAD_LETTERS: usize = 10_000;
+
+/// The queue to one host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lane {
+    /// The host, with its port where it has one.
+    pub host: String,
+    /// `ready`, `backing-off` or `dormant`.
+    pub state: String,
+    /// Deliveries waiting.
+    pub queued: u64,
+    /// Deliveries waiting on a schedule of their own.
+    pub set_aside: u64,
+    /// Deliveries under way.
+    pub in_flight: u32,
+    /// Failures of the host in a row.
+    pub failures: u32,
+    /// When it is tried next, Unix milliseconds.
+    pub next_try_ms: Option<i64>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// The offset of the oldest entry waiting.
+    pub oldest_offset: Option<u64>,
+}
+
+/// A delivery that was given up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// Its id.
+    pub id: String,
+    /// The host.
+    pub host: String,
+    /// The inbox it was for.
+    pub inbox: String,
+    /// The CID of the activity.
+    pub cid: String,
+    /// The name of the sender.
+    pub actor: String,
+    /// The offset of the activity.
+    pub offset: u64,
+    /// The HTTP status answered, if there was an answer.
+    pub status: Option<u16>,
+    /// The peer's answer, shortened.
+    pub answer: String,
+    /// When it was given up, Unix milliseconds.
+    pub at_ms: i64,
+}
+
+/// Which dead letters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// The one with this id.
+    Id(String),
+    /// All to one host.
+    Host(String),
+    /// All.
+    All,
+}
+
+/// The deliveries, as the admin API sees them. Calls may block on the disk.
+pub trait DeliveryAdmin: fmt::Debug + Send + Sync {
+    /// All lanes with anything waiting or a host that fails.
+    ///
+    /// # Errors
+    /// When they can't be read; so for all of these.
+    fn lanes(&self) -> Result<Vec<Lane>, Refusal>;
+    /// The newest dead letters, newest first.
+    fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal>;
+    /// Puts dead letters back into their lanes; says how many. An unknown id is `not-found`.
+    fn retry(&self, which: Selection) -> Result<u64, Refusal>;
+    /// Drops dead letters; says how many. An unknown id is `not-found`.
+    fn discard(&self, which: Selection) -> Result<u64, Refusal>;
+}
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    deliveries: Arc<dyn DeliveryAdmin>,
+}
+
+impl Service {
+    pub(crate) fn new(deliveries: Arc<dyn DeliveryAdmin>) -> Self {
+        Self { deliveries }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl for<'a> FnOnce(&'a dyn DeliveryAdmin) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Status> {
+        let deliveries = Arc::clone(&self.deliveries);
+        blocking(move || question(&*deliveries)).await
+    }
+}
+
+/// Runs what may wait for the disk where that holds up nobody.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Status> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .unwrap_or_else(|cause| Err(internal(cause)))
+        .map_err(|refusal| status(&refusal))
+}
+
+#[tonic::async_trait]
+impl Deliveries for Service {
+    async fn lanes(
+        &self,
+        request: Request<LanesRequest>,
+    ) -> Result<Response<LanesResponse>, Status> {
+        let asked = request.into_inner();
+        let mut lanes = self.ask(|deliveries| deliveries.lanes()).await?;
+        lanes.sort_by(|a, b| a.host.cmp(&b.host));
+        let (page, next_page_token) =
+            page::of_list(lanes, page::limit(asked.limit), &asked.page_token, |lane| {
+                &lane.host
+            });
+        let lanes = page.into_iter().map(to_proto::lane).collect();
+        Ok(Response::new(LanesResponse {
+            lanes,
+            next_page_token,
+        }))
+    }
+
+    async fn dead_letters(
+        &self,
+        request: Request<DeadLettersRequest>,
+    ) -> Result<Response<DeadLettersResponse>, Status> {
+        let asked = request.into_inner();
+        let letters = self
+            .ask(|deliveries| deliveries.dead_letters(DEAD_LETTERS))
+            .await?;
+        let (page, next_page_token) = page::of_list(
+            letters,
+            page::limit(asked.limit),
+            &asked.page_token,
+            |letter| &letter.id,
+        );
+        let dead_letters = page.into_iter().map(to_proto::dead_letter).collect();
+        Ok(Response::new(DeadLettersResponse {
+            dead_letters,
+            next_page_token,
+        }))
+    }
+
+    async fn retry(
+        &self,
+        request: Request<RetryRequest>,
+    ) -> Result<Response<RetryResponse>, Status> {
+        let which =
+            from_proto::selection(request.into_inner().selection).map_err(|r| status(&r))?;
+        let count = self.ask(|deliveries| deliveries.retry(which)).await?;
+        Ok(Response::new(RetryResponse { count }))
+    }
+
+    async fn drop(&self, request: Request<DropRequest>) -> Result<Response<DropResponse>, Status> {
+        let which =
+            from_proto::selection(request.into_inner().selection).map_err(|r| status(&r))?;
+        let count = self.ask(|deliveries| deliveries.discard(which)).await?;
+        Ok(Response::new(DropResponse { count }))
+    }
+}

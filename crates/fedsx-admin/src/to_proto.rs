@@ -1,0 +1,172 @@
+//! Writes what goes out: stored entries, actors, relations and deliveries as messages.
+
+use std::collections::BTreeMap;
+
+use fedsx_core::canonical::jcs_map;
+use fedsx_core::cid::Cid;
+use fedsx_core::entry::{Activity, ActorKind, ActorNo, Joined, LogId, Side};
+use fedsx_core::notation::Notation;
+use fedsx_core::refusal::Refusal;
+use fedsx_core::state::Actor;
+use fedsx_store::{Stored, View};
+
+use crate::deliveries::{DeadLetter, Lane};
+use crate::proto;
+use crate::refused::internal;
+
+/// Places named in one entry; a shared-inbox activity may have joined more logs.
+const PLACES: usize = 100;
+
+/// Writes entries; remembers the actors' names between them.
+#[derive(Debug)]
+pub(crate) struct Entries<'a> {
+    view: &'a View,
+    names: BTreeMap<ActorNo, String>,
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn new(view: &'a View) -> Self {
+        Self {
+            view,
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// An activity as an entry; `None` for a control entry. `seq` is its place in the log asked for;
+    /// without one, in the first it joined.
+    pub(crate) fn entry(
+        &mut self,
+        stored: &Stored,
+        seq: Option<u64>,
+    ) -> Result<Option<proto::Entry>, Refusal> {
+        let Some(activity) = stored.activity() else {
+            return Ok(None);
+        };
+        let first = activity.joined.first().map_or(0, |joined| joined.seq);
+        let state = if activity.backfilled {
+            "backfilled"
+        } else {
+            "stored"
+        };
+        Ok(Some(proto::Entry {
+            cid: Cid::of_document(activity.digest).to_string(),
+            seq: seq.unwrap_or(first),
+            offset: stored.header.offset,
+            state: state.to_owned(),
+            document_json: document_json(stored, activity)?,
+            received_ms: stored.header.received_ms,
+            authenticated: activity.authenticated.as_str().to_owned(),
+            visibility: activity.visibility.as_str().to_owned(),
+            places: self.places(activity)?,
+        }))
+    }
+
+    fn places(&mut self, activity: &Activity) -> Result<Vec<proto::Place>, Refusal> {
+        let named = activity.joined.iter().take(PLACES);
+        named.map(|joined| self.place(*joined)).collect()
+    }
+
+    fn place(&mut self, joined: Joined) -> Result<proto::Place, Refusal> {
+        let no = joined.log.actor;
+        let actor = match self.names.get(&no) {
+            Some(name) => name.clone(),
+            None => {
+                let actor = self.view.state().actor(no).map_err(internal)?;
+                let name = actor.map(|actor| actor.name).unwrap_or_default();
+                self.names.insert(no, name.clone());
+                name
+            }
+        };
+        let side = match joined.log.side {
+            Side::Outbox => proto::Side::Outbox,
+            Side::Inbox => proto::Side::Inbox,
+        };
+        Ok(proto::Place {
+            actor,
+            side: side.into(),
+            seq: joined.seq,
+        })
+    }
+}
+
+fn document_json(stored: &Stored, activity: &Activity) -> Result<Vec<u8>, Refusal> {
+    match activity.notation {
+        Notation::Json => Ok(stored.document.to_vec()),
+        Notation::Sx | Notation::Cbor => Ok(jcs_map(&stored.map().map_err(internal)?)),
+    }
+}
+
+/// An actor with its document and its figures.
+pub(crate) fn actor(view: &View, host: &str, actor: &Actor) -> Result<proto::Actor, Refusal> {
+    let totals = view.state().relation_totals(actor.no).map_err(internal)?;
+    let len = |log| view.state().log_len(log).map_err(internal);
+    let document = view.actor_document(actor).map_err(internal)?;
+    let before = actor.document.offset.saturating_sub(1);
+    let stored = view.tail(before).next(1).map_err(internal)?;
+    let entry = match stored.first() {
+        Some(stored) => Entries::new(view).entry(stored, None)?,
+        None => None,
+    };
+    let entry = entry.map(|entry| proto::Entry {
+        state: "active".to_owned(),
+        document_json: jcs_map(&document),
+        ..entry
+    });
+    let kind = match actor.kind {
+        ActorKind::Person => proto::ActorKind::Person,
+        ActorKind::Service => proto::ActorKind::Service,
+        ActorKind::Group => proto::ActorKind::Group,
+    };
+    Ok(proto::Actor {
+        name: actor.name.clone(),
+        url: actor.url.clone(),
+        kind: kind.into(),
+        manual_approval: actor.manual_approval,
+        handle: format!("acct:{}@{host}", actor.name),
+        followers: totals.followers,
+        following: totals.following,
+        outbox: len(LogId::outbox(actor.no))?,
+        inbox: len(LogId::inbox(actor.no))?,
+        entry,
+    })
+}
+
+/// What publishing answered.
+pub(crate) fn published(published: fedsx_node::Published) -> proto::Published {
+    proto::Published {
+        id: published.id,
+        cid: published.cid.to_string(),
+        seq: published.seq,
+        offset: published.offset,
+    }
+}
+
+/// A lane.
+pub(crate) fn lane(lane: Lane) -> proto::Lane {
+    proto::Lane {
+        host: lane.host,
+        state: lane.state,
+        queued: lane.queued,
+        set_aside: lane.set_aside,
+        in_flight: lane.in_flight,
+        failures: lane.failures,
+        next_try_ms: lane.next_try_ms,
+        last_error: lane.last_error.unwrap_or_default(),
+        oldest_offset: lane.oldest_offset,
+    }
+}
+
+/// A dead letter.
+pub(crate) fn dead_letter(letter: DeadLetter) -> proto::DeadLetter {
+    proto::DeadLetter {
+        id: letter.id,
+        host: letter.host,
+        inbox: letter.inbox,
+        cid: letter.cid,
+        actor: letter.actor,
+        offset: letter.offset,
+        status: letter.status.map_or(0, u32::from),
+        answer: letter.answer,
+        at_ms: letter.at_ms,
+    }
+}
