@@ -1,1 +1,27 @@
-//! placeholder
+//! The HTTP surface of fed-sx: what peers and readers may ask, and how it is answered.
+//!
+//! Routes translate between HTTP and the node and decide nothing: what an activity means is judged
+//! in `fedsx-node` and below. Each route family is one file. Deliberately absent: outbound requests,
+//! tokens, and what the admin listener offers beyond [`admin_router`].
+
+mod actor;
+mod admin;
+mod answer;
+mod body;
+mod document;
+mod inbox;
+mod metrics;
+mod negotiate;
+mod outbox;
+mod problem;
+mod query;
+mod request_id;
+mod router;
+mod serve;
+mod surface;
+mod wellknown;
+
+pub use admin::{AdminState, admin_router};
+pub use metrics::{Metrics, gauge};
+pub use router::{HttpOptions, HttpState, router};
+pub use serve::{ServeOptions, serve};

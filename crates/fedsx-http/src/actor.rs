@@ -1,0 +1,104 @@
+//! `/actors/{name}`, and the counts of its followers and of those it follows.
+//!
+//! ActivityPub, sections 4.1, 5.3 and 5.4. The names in a path are taken as they stand, since the
+//! `id` of what is answered has to be the URL that was asked for. Deliberately absent: the members
+//! of the two collections, and the profile page.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use fedsx_core::refusal::Code;
+use fedsx_core::state::Actor;
+use fedsx_core::value::{Map, Value};
+use fedsx_node::Node;
+use http::HeaderMap;
+
+use crate::answer::Outgoing;
+use crate::negotiate::{DOCUMENT, answered};
+use crate::problem::Problem;
+use crate::router::HttpState;
+
+/// `GET /actors/{name}`.
+pub(crate) async fn document(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let actor = named(node, &name)?;
+        Ok(Outgoing::made(node.view().actor_document(&actor)?))
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// `GET /actors/{name}/followers`.
+pub(crate) async fn followers(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let actor = named(node, &name)?;
+        let total = node.view().state().relation_totals(actor.no)?.followers;
+        Ok(Outgoing::made(count(
+            node.instance().followers_url(&name),
+            total,
+        )))
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// `GET /actors/{name}/following`.
+pub(crate) async fn following(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let actor = named(node, &name)?;
+        let total = node.view().state().relation_totals(actor.no)?.following;
+        Ok(Outgoing::made(count(
+            node.instance().following_url(&name),
+            total,
+        )))
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// The actor of that name.
+pub(crate) fn named(node: &Node, name: &str) -> Result<Actor, Problem> {
+    node.view()
+        .state()
+        .actor_by_name(name)?
+        .ok_or_else(no_such_actor)
+}
+
+pub(crate) fn no_such_actor() -> Problem {
+    Problem::new(Code::NoSuchActor, "no actor of that name is here")
+}
+
+/// An ordered collection of which only the size is told.
+fn count(id: String, total: u64) -> Map {
+    let mut collection = collection(id, "OrderedCollection");
+    collection.insert("totalItems", whole(total));
+    collection
+}
+
+/// The members that every collection and page begins with.
+pub(crate) fn collection(id: String, kind: &str) -> Map {
+    let mut members: Map = [("id", id.as_str()), ("type", kind)].into();
+    members.insert(
+        "@context",
+        Value::from(vec!["https://www.w3.org/ns/activitystreams"]),
+    );
+    members
+}
+
+/// A count as an integer of I-JSON.
+pub(crate) fn whole(count: u64) -> i64 {
+    i64::try_from(count)
+        .unwrap_or(i64::MAX)
+        .min(fedsx_core::limits::INTEGER_MAX)
+}

@@ -1,0 +1,123 @@
+//! Documents by their address: an activity or an object by its `id`, anything kept by its CID.
+//!
+//! Design, sections 9.1 and 11: what the reader may not read behaves as unknown, and every reader is
+//! the public as long as no GET is signed. Deliberately absent: tombstones, and bytes that are no
+//! document.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use fedsx_core::cid::{Cid, Codec};
+use fedsx_core::entry::Visibility;
+use fedsx_core::refusal::Code;
+use fedsx_core::value::{Map, Value};
+use fedsx_node::Node;
+use fedsx_store::Stored;
+use http::HeaderMap;
+
+use crate::answer::{Keeping, Outgoing};
+use crate::negotiate::{DOCUMENT, answered};
+use crate::problem::Problem;
+use crate::router::HttpState;
+
+/// `GET /actors/{name}/activities/{id}`.
+pub(crate) async fn activity(
+    State(state): State<HttpState>,
+    Path((name, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let url = node.instance().activity_url(&name, &id);
+        let stored = public(node.view().activity_by_id(&url)?)?;
+        Outgoing::kept(stored, Keeping::Revalidated)
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// `GET /actors/{name}/objects/{id}`: the object inside the `Create` that brought it.
+pub(crate) async fn object(
+    State(state): State<HttpState>,
+    Path((name, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let url = node.instance().object_url(&name, &id);
+        let stored = public(node.view().activity_of_object(&url)?)?;
+        let object = embedded(&stored.map()?).ok_or_else(Problem::not_found)?;
+        Ok(Outgoing::made(object).by_reader())
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// `GET /artifacts/{cid}`.
+pub(crate) async fn artifact(
+    State(state): State<HttpState>,
+    Path(cid): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let cid: Cid = cid
+        .parse()
+        .map_err(|error| Problem::new(Code::MalformedCid, format!("{error}")))?;
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        if cid.codec != Codec::JsonJcs {
+            return Err(Problem::not_found());
+        }
+        let stored = public(node.view().stored(&cid.digest)?)?;
+        Outgoing::kept(stored, Keeping::Hour)
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// What everybody may read.
+fn public(stored: Option<Stored>) -> Result<Stored, Problem> {
+    stored.filter(is_public).ok_or_else(Problem::not_found)
+}
+
+/// Whether everybody may read it.
+pub(crate) fn is_public(stored: &Stored) -> bool {
+    stored
+        .activity()
+        .is_some_and(|activity| activity.visibility == Visibility::Public)
+}
+
+/// The object of an activity as a document of its own: it stood in the activity's context. One that
+/// carries a proof of its own goes out as it is, since the proof covers the context.
+fn embedded(activity: &Map) -> Option<Map> {
+    let Some(Value::Map(object)) = activity.get("object") else {
+        return None;
+    };
+    let mut object = object.clone();
+    object.remove("signature");
+    if let (false, false, Some(context)) = (
+        object.contains_key("@context"),
+        object.contains_key("proof"),
+        activity.get("@context"),
+    ) {
+        object.insert("@context", context.clone());
+    }
+    Some(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_embedded_object_takes_the_context_along() {
+        let note: Map = [("type", "Note"), ("signature", "x")].into();
+        let mut create: Map = [("type", "Create")].into();
+        assert_eq!(embedded(&create), None);
+        create.insert("object", note.clone());
+        assert_eq!(embedded(&create), Some([("type", "Note")].into()));
+        create.insert("@context", "https://a.example/context");
+        let expected: Map = [("type", "Note"), ("@context", "https://a.example/context")].into();
+        assert_eq!(embedded(&create), Some(expected));
+        let mut proved = note;
+        proved.insert("proof", Map::new());
+        create.insert("object", proved.clone());
+        proved.remove("signature");
+        assert_eq!(embedded(&create), Some(proved));
+    }
+}

@@ -1,0 +1,147 @@
+//! Every route of the public listener, and what the routes share.
+//!
+//! Design, section 11. Deliberately absent until their time: definitions, types, projections,
+//! `/inbox/batch`, `/log/…`, pages, and everything that takes a token.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use fedsx_core::refusal::Code;
+use fedsx_node::Node;
+
+use crate::body::BodyReader;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::request_id::RequestIds;
+use crate::surface::Surface;
+use crate::{actor, document, inbox, outbox, wellknown};
+
+/// What the surface can be told.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// How long the body of a request may take to arrive.
+    pub body_time: Duration,
+    /// A number drawn at the start of the process, so that the request ids of two processes differ.
+    pub salt: u64,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            body_time: Duration::from_secs(30),
+            salt: 0,
+        }
+    }
+}
+
+/// What the routes share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HttpState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    node: Node,
+    metrics: Arc<Metrics>,
+    bodies: BodyReader,
+    salt: u64,
+    /// How many posts there are, and until when that is taken for true, Unix milliseconds.
+    posts: Mutex<Option<(u64, i64)>>,
+}
+
+impl HttpState {
+    /// The surface of a node.
+    #[must_use]
+    pub fn new(node: Node, options: &HttpOptions) -> Self {
+        let metrics = Arc::default();
+        Self(Arc::new(Shared {
+            node,
+            metrics,
+            bodies: BodyReader::new(options.body_time),
+            salt: options.salt,
+            posts: Mutex::default(),
+        }))
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.0.metrics)
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(crate) fn bodies(&self) -> &BodyReader {
+        &self.0.bodies
+    }
+
+    /// The number of posts, if it was counted lately.
+    pub(crate) fn posts_at(&self, now_ms: i64) -> Option<u64> {
+        let kept = *self.0.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.filter(|(_, until_ms)| now_ms < *until_ms)
+            .map(|(posts, _)| posts)
+    }
+
+    /// Keeps the number of posts.
+    pub(crate) fn keep_posts(&self, posts: u64, until_ms: i64) {
+        *self.0.posts.lock().unwrap_or_else(PoisonError::into_inner) = Some((posts, until_ms));
+    }
+
+    /// Reads the store on a thread where waiting for the disk holds up nobody.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Node) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let node = self.0.node.clone();
+        let span = tracing::Span::current();
+        let work = move || span.in_scope(|| work(&node));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Problem::internal(&error)),
+        }
+    }
+}
+
+/// The routes of the public listener.
+pub fn router(state: HttpState) -> Router {
+    let clock = state.clone();
+    let surface = Surface {
+        ids: Arc::new(RequestIds::new(state.0.salt)),
+        clock: Arc::new(move || clock.node().now_ms()),
+        metrics: state.metrics(),
+    };
+    Router::new()
+        .route("/", get(wellknown::instance))
+        .route("/.well-known/webfinger", get(wellknown::webfinger))
+        .route("/.well-known/nodeinfo", get(wellknown::nodeinfo_links))
+        .route("/nodeinfo/2.1", get(wellknown::nodeinfo))
+        .route("/.well-known/sx-capabilities", get(wellknown::capabilities))
+        .route("/inbox", post(inbox::shared))
+        .route("/activity", post(token_required))
+        .route("/actors/{name}", get(actor::document))
+        .route(
+            "/actors/{name}/inbox",
+            post(inbox::of_actor).get(token_required),
+        )
+        .route(
+            "/actors/{name}/outbox",
+            get(outbox::outbox).post(token_required),
+        )
+        .route("/actors/{name}/followers", get(actor::followers))
+        .route("/actors/{name}/following", get(actor::following))
+        .route("/actors/{name}/activities/{id}", get(document::activity))
+        .route("/actors/{name}/objects/{id}", get(document::object))
+        .route("/artifacts/{cid}", get(document::artifact))
+        .with_state(state)
+        .layer(surface)
+}
+
+async fn token_required() -> Problem {
+    Problem::new(
+        Code::TokenRequired,
+        "this takes a bearer token of the actor",
+    )
+}

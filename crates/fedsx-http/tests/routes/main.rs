@@ -1,0 +1,6 @@
+//! The whole surface over a real node: instances in memory that reach each other, and pages of
+//! requests with their answers.
+
+mod reading;
+mod receiving;
+mod setting;
