@@ -4,24 +4,35 @@
 //! applied row by row. Deliberately absent, each for a defect seen in the field: more than one keyspace
 //! (an idle one holds the log back), `clear()`, key-value separation.
 
+use std::error::Error;
 use std::fmt;
+use std::fs::{self, File};
+use std::io;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use fjall::config::{BlockSizePolicy, CompressionPolicy};
+use fjall::compaction::Leveled;
+use fjall::config::{CompressionPolicy, PartitioningPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use super::{Batch, Engine, EngineError, EngineKind, Row, is_empty_range};
 
 const KIND: EngineKind = EngineKind::Fjall;
 
-/// Blocks and filters kept in memory, bytes. The hot rows are the newest and lie in the memtable; what
-/// is asked for besides (pages of old logs, replays of old activities) is rare, and an idle server
-/// shall stay below 40 MB.
-const CACHE_BYTES: u64 = 8 << 20;
+/// Blocks and partitions of filters kept in memory, bytes. The hot rows are the newest and lie in the
+/// memtable; what is asked for besides (pages of old logs, replays of old activities) is rarer. Empty at
+/// start: an idle server shall stay below 40 MB.
+const CACHE_BYTES: u64 = 16 << 20;
 
-/// The memtable, bytes. Re-opening after a kill reads fjall's log back into memtables of this size.
+/// The memtable, bytes: what a kill leaves to be read back from fjall's log into memory, and up to four
+/// more of them wait to be written. At 8 MiB a million entries were written with 25 MB resident, and
+/// larger ones were not faster.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+
+/// One table file, bytes. Smaller than fjall's 64 MiB, so that a compaction step is short and takes
+/// little memory.
+const TABLE_BYTES: u64 = 16 << 20;
 
 /// One thread flushes while the other compacts: with a single one, a long compaction holds the flush
 /// back until fjall halts writes (four sealed memtables).
@@ -29,6 +40,7 @@ const WORKERS: usize = 2;
 
 /// An LSM tree on disk.
 pub(super) struct FjallEngine {
+    dir: PathBuf,
     database: Database,
     rows: Keyspace,
 }
@@ -46,14 +58,25 @@ impl FjallEngine {
             .open()
             .map_err(failed)?;
         let rows = database.keyspace("rows", options).map_err(failed)?;
-        Ok(Self { database, rows })
+        Ok(Self {
+            dir: dir.to_owned(),
+            database,
+            rows,
+        })
     }
 }
 
+/// Filters and block indexes are cut into partitions at every level. Whole, as fjall has them in its
+/// upper levels, the filter of one table is larger than a shard of a small cache and is read from disk
+/// again for every look-up: 330 µs for a key that is not there, against 7 µs in partitions.
 fn options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(MEMTABLE_BYTES)
-        .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+        .compaction_strategy(Arc::new(
+            Leveled::default().with_table_target_size(TABLE_BYTES),
+        ))
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .index_block_partitioning_policy(PartitioningPolicy::all(true))
         .data_block_compression_policy(CompressionPolicy::disabled())
 }
 
@@ -113,13 +136,36 @@ impl Engine for FjallEngine {
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        self.database
-            .persist(PersistMode::SyncData)
-            .map_err(|source| EngineError::Flush {
-                kind: KIND,
-                source: Box::new(source),
-            })
+        let failed =
+            |source: Box<dyn Error + Send + Sync>| EngineError::Flush { kind: KIND, source };
+        if sync_logs(&self.dir).map_err(|error| failed(error.into()))? == 0 {
+            self.database
+                .persist(PersistMode::SyncData)
+                .map_err(|error| failed(error.into()))?;
+        }
+        Ok(())
     }
+}
+
+/// Syncs fjall's log files from outside, and tells how many there were. Fjall's own `persist` holds back
+/// every commit for as long as the disk takes; all it has that this has not is that lock, because a
+/// commit has handed its rows to the operating system when it returns, and fjall syncs a log before it
+/// begins the next and a table before it removes the log.
+fn sync_logs(dir: &Path) -> io::Result<usize> {
+    let mut synced = 0;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jnl") {
+            match File::open(&path) {
+                Ok(log) => log.sync_data()?,
+                // Removed meanwhile: all of it is in tables.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            synced += 1;
+        }
+    }
+    Ok(synced)
 }
 
 fn row(guard: Guard) -> Result<Row, EngineError> {
@@ -137,5 +183,17 @@ fn unreadable(source: fjall::Error) -> EngineError {
 impl fmt::Debug for FjallEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FjallEngine")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FjallEngine, sync_logs};
+
+    #[test]
+    fn the_logs_are_where_flush_looks_for_them() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let _engine = FjallEngine::open(dir.path()).expect("opened");
+        assert_eq!(sync_logs(dir.path()).expect("synced"), 1);
     }
 }

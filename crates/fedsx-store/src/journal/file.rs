@@ -82,7 +82,7 @@ pub trait OpenFile: Send + Sync + fmt::Debug {
     /// What the operating system says.
     fn truncate(&self, length: u64) -> io::Result<()>;
 
-    /// Takes disk space for the bytes from the present end up to `length`, which read as zeros.
+    /// Takes disk space for the bytes from the present end up to `length`, and fills them with zeros.
     ///
     /// # Errors
     /// What the operating system says: `StorageFull` when there is not enough.
@@ -94,6 +94,9 @@ pub trait OpenFile: Send + Sync + fmt::Debug {
     /// What the operating system says.
     fn length(&self) -> io::Result<u64>;
 }
+
+/// How much is zeroed with one call, bytes.
+const ZEROS_BYTES: usize = 1 << 20;
 
 /// A directory of the operating system.
 #[derive(Clone, Debug)]
@@ -233,14 +236,23 @@ impl OpenFile for RealFile {
         }
         loop {
             match fallocate(&self.0, FallocateFlags::empty(), from, length - from) {
-                Ok(()) => return Ok(()),
                 Err(Errno::INTR) => {}
-                // A file system without allocation: a sparse end still saves the length from
-                // changing with each append.
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return self.0.set_len(length),
+                // A file system without allocation: the zeros below take the space.
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
                 Err(error) => return Err(error.into()),
             }
         }
+        // Space that was only allocated is marked as written block by block, by the sync of each
+        // append: 570 µs against 250 for 32 KB (ext4). It is marked once here instead.
+        let zeros = vec![0; ZEROS_BYTES];
+        let mut at = from;
+        while at < length {
+            let part =
+                usize::try_from(length - at).map_or(ZEROS_BYTES, |left| left.min(ZEROS_BYTES));
+            self.0.write_all_at(&zeros[..part], at)?;
+            at += part as u64;
+        }
+        Ok(())
     }
 
     fn length(&self) -> io::Result<u64> {

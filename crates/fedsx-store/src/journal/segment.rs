@@ -77,21 +77,22 @@ impl Segments {
             Err(error) => return Err(JournalError::io("open", number, error)),
         };
         let failed = |error| JournalError::io("read", number, error);
-        let mut bytes = [0; SEGMENT_HEADER];
-        let length = file.read_at(&mut bytes, 0).map_err(failed)?;
-        let header = SegmentHeader::decode(&bytes[..length]);
-        let Some(header) = header.filter(|header| header.segment == number) else {
-            return if is_zero_from(file.as_ref(), SEGMENT_HEADER as u64).map_err(failed)? {
-                Ok(Found::Unfinished)
-            } else {
-                Err(JournalError::Damaged(Box::new(Damage {
-                    segment: number,
-                    position: 0,
-                    offset: 0,
-                    what: Bad::SegmentHeader,
-                    header: None,
-                })))
-            };
+        let mut header = read_header(file.as_ref(), number).map_err(failed)?;
+        if header.is_none() {
+            if is_zero_from(file.as_ref(), SEGMENT_HEADER as u64).map_err(failed)? {
+                return Ok(Found::Unfinished);
+            }
+            // A process that writes beside us may have begun it between the two reads.
+            header = read_header(file.as_ref(), number).map_err(failed)?;
+        }
+        let Some(header) = header else {
+            return Err(JournalError::Damaged(Box::new(Damage {
+                segment: number,
+                position: 0,
+                offset: 0,
+                what: Bad::SegmentHeader,
+                header: None,
+            })));
         };
         if header.version != VERSION {
             return Err(JournalError::Newer {
@@ -212,6 +213,12 @@ impl Window {
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
+}
+
+fn read_header(file: &dyn OpenFile, number: u32) -> io::Result<Option<SegmentHeader>> {
+    let mut bytes = [0; SEGMENT_HEADER];
+    let length = file.read_at(&mut bytes, 0)?;
+    Ok(SegmentHeader::decode(&bytes[..length]).filter(|header| header.segment == number))
 }
 
 /// Whether the file holds nothing but zeros from `at` on.

@@ -1,6 +1,7 @@
 //! The journal on a real directory: what is written is read back, across segments and openings.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fedsx_store::journal::{
     Bad, Directory, Files, Journal, JournalError, JournalOptions, JournalReader, Place,
@@ -149,4 +150,69 @@ fn a_missing_segment_is_named() {
         matches!(opened, Err(JournalError::MissingSegment { segment: 2 })),
         "{opened:?}"
     );
+}
+
+#[test]
+fn a_read_only_scan_beside_the_writer_finds_no_damage() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut journal, _) = Journal::open(directory(&dir), SMALL, None).expect("opened");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for round in 0..400 {
+                write(&mut journal, round % 5 + 1);
+                journal.sync().expect("synced");
+                if round % 7 == 0 {
+                    journal.attest().expect("attested");
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        let mut seen = 0;
+        loop {
+            let was_done = done.load(Ordering::Acquire);
+            let files = Directory::read_only(dir.path().join("journal")).expect("there");
+            let reader = JournalReader::open_read_only(Arc::new(files));
+            let mut scan = reader.scan(None).expect("scanned");
+            for (offset, scanned) in (1..).zip(scan.by_ref()) {
+                assert_eq!(scanned.expect("whole").frame.offset, offset);
+            }
+            let ended = scan.ended().expect("ended");
+            assert!(ended.last_offset >= seen, "{ended:?} after {seen}");
+            seen = ended.last_offset;
+            if was_done {
+                assert_eq!((seen, ended.torn), (1_200, None));
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_read_only_scan_tells_of_a_torn_tail_and_leaves_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut journal, _) = Journal::open(directory(&dir), SMALL, None).expect("opened");
+    write(&mut journal, 2);
+    journal.sync().expect("synced");
+    let torn = write(&mut journal, 2)[0];
+    drop(journal);
+    let path = dir.path().join("journal/00000001.seg");
+    let mut bytes = std::fs::read(&path).expect("there");
+    bytes[torn.position as usize + 8] ^= 1;
+    std::fs::write(&path, &bytes).expect("written");
+
+    let files = Directory::read_only(dir.path().join("journal")).expect("there");
+    let mut scan = JournalReader::open_read_only(Arc::new(files))
+        .scan(None)
+        .expect("scanned");
+    assert_eq!(scan.by_ref().count(), 2);
+    let torn = scan.ended().expect("ended").torn.expect("torn");
+    assert_eq!(
+        (torn.offset, torn.entries, torn.what),
+        (3, 2, Bad::FrameHeader)
+    );
+    assert_eq!(std::fs::read(&path).expect("there"), bytes);
+
+    let (_, recovered) = Journal::open(directory(&dir), SMALL, None).expect("opened");
+    assert_eq!(recovered.cut, Some(torn));
 }
