@@ -112,10 +112,16 @@ const HOMES: &[Home] = &[
         why: "only fedsx-store names a database",
     },
     Home {
-        crates: &["hyper", "hyper-util", "isahc", "reqwest", "ureq"],
+        crates: &["isahc", "reqwest", "ureq"],
         of: &["fedsx-discovery"],
         in_tests_of: None,
         why: "only fedsx-discovery dials out, through its guarded client",
+    },
+    Home {
+        crates: &["hyper", "hyper-util"],
+        of: &["fedsx-http"],
+        in_tests_of: None,
+        why: "only fedsx-http serves connections itself, by the server half; only fedsx-discovery dials out",
     },
     Home {
         crates: &[
