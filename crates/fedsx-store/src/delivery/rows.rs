@@ -78,6 +78,9 @@ pub struct Item {
     /// When it was first queued, Unix milliseconds.
     #[n(5)]
     pub queued_ms: i64,
+    /// Whether it goes to the blocked as well: what ends a relation does.
+    #[n(6)]
+    pub past_blocks: bool,
 }
 
 impl Item {

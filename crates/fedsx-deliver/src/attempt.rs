@@ -1,0 +1,194 @@
+//! One try of one item: whether it is still wanted, where it goes, the request, and what its answer
+//! calls for before it can be judged (looking the recipient up where its inbox is not there).
+
+use fedsx_core::address::Origin;
+use fedsx_store::delivery::{Item, Place, Placed, Recipient};
+
+use crate::lane::{Class, Outcome};
+use crate::outbound::{LookedUp, Outbound, Parcel, Posted};
+
+/// An item that is being sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Try {
+    /// The item and its place.
+    pub placed: Placed,
+    /// The lane's failures when it began.
+    pub lane_failures: u32,
+}
+
+/// A try that has ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Done {
+    /// Which.
+    pub tried: Try,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// The lane that leads to a URL.
+#[must_use]
+pub fn lane_of(url: &str) -> Option<String> {
+    Origin::of(url).map(|origin| origin.authority().to_owned())
+}
+
+/// Carries a try out.
+pub async fn attempt<O: Outbound>(outbound: &O, tried: Try) -> Done {
+    let outcome = outcome(outbound, &tried.placed).await;
+    Done { tried, outcome }
+}
+
+async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
+    let Placed { place, item } = placed;
+    match is_wanted(outbound, place, item) {
+        Ok(true) => {}
+        Ok(false) => return Outcome::Withdrawn,
+        Err(fault) => {
+            return Outcome::Ours {
+                why: fault.to_string(),
+            };
+        }
+    }
+    let inbox = match &item.inbox {
+        Some(inbox) => inbox.clone(),
+        None => match outbound.look_up(item.recipient.peer(), false).await {
+            LookedUp::Found { inbox, .. } if is_lane(&inbox, place) => inbox,
+            LookedUp::Found { inbox, .. } => {
+                return Outcome::Elsewhere {
+                    inbox,
+                    refused: false,
+                };
+            }
+            LookedUp::Gone => return gone(outbound, item).await,
+            other => return not_found(other, None),
+        },
+    };
+    let parcel = Parcel {
+        actor: place.actor,
+        digest: item.digest,
+        inbox: inbox.clone(),
+    };
+    match outbound.post(parcel).await {
+        Posted::Answer {
+            status,
+            retry_after_ms,
+            text,
+        } => {
+            let refused = (status, text);
+            match Class::of(status) {
+                Class::Success => Outcome::Arrived,
+                Class::Nowhere => nowhere(outbound, item, &inbox, refused).await,
+                _ => {
+                    let (status, answer) = (Some(status), refused.1);
+                    Outcome::Refused {
+                        status,
+                        answer,
+                        retry_after_ms,
+                    }
+                }
+            }
+        }
+        Posted::HostFailed(why) => Outcome::HostFailed {
+            why,
+            retry_after_ms: None,
+        },
+        Posted::Unsendable(answer) => Outcome::Refused {
+            status: None,
+            answer,
+            retry_after_ms: None,
+        },
+        Posted::Erased => Outcome::Withdrawn,
+        Posted::Ours(why) => Outcome::Ours { why },
+    }
+}
+
+/// Follow and block are looked at again: much may have happened since it was queued.
+fn is_wanted<O: Outbound>(
+    outbound: &O,
+    place: &Place,
+    item: &Item,
+) -> Result<bool, crate::outbound::Fault> {
+    let peer = match &item.recipient {
+        // Of many followers behind one inbox, somebody wants it.
+        Recipient::Shared(_) => return Ok(true),
+        Recipient::Named(_) if item.past_blocks => return Ok(true),
+        Recipient::Named(peer) | Recipient::Follower(peer) => peer,
+    };
+    let standing = outbound.standing(place.actor, peer)?;
+    let is_follower = matches!(item.recipient, Recipient::Follower(_));
+    Ok(!standing.blocked && (!is_follower || standing.follows_since.is_some()))
+}
+
+/// The inbox is not there: the recipient may have another one, or be gone.
+async fn nowhere<O: Outbound>(
+    outbound: &O,
+    item: &Item,
+    inbox: &str,
+    (status, answer): (u16, String),
+) -> Outcome {
+    let refused = || Outcome::Refused {
+        status: Some(status),
+        answer: answer.clone(),
+        retry_after_ms: None,
+    };
+    let is_shared = matches!(item.recipient, Recipient::Shared(_));
+    match outbound.look_up(item.recipient.peer(), true).await {
+        LookedUp::Found {
+            inbox: own,
+            shared_inbox,
+        } => {
+            let present = if is_shared {
+                shared_inbox.unwrap_or(own)
+            } else {
+                own
+            };
+            if present == inbox {
+                return refused();
+            }
+            Outcome::Elsewhere {
+                inbox: present,
+                refused: true,
+            }
+        }
+        // Of those behind a shared inbox one is gone, and the others are not heard of.
+        LookedUp::Gone if is_shared => match outbound.end_relations(item.recipient.peer()).await {
+            Ok(()) => refused(),
+            Err(fault) => Outcome::Ours {
+                why: fault.to_string(),
+            },
+        },
+        LookedUp::Gone => gone(outbound, item).await,
+        other => not_found(other, Some((status, answer))),
+    }
+}
+
+async fn gone<O: Outbound>(outbound: &O, item: &Item) -> Outcome {
+    match outbound.end_relations(item.recipient.peer()).await {
+        Ok(()) => Outcome::Gone,
+        Err(fault) => Outcome::Ours {
+            why: fault.to_string(),
+        },
+    }
+}
+
+fn not_found(looked_up: LookedUp, refused: Option<(u16, String)>) -> Outcome {
+    match looked_up {
+        LookedUp::HostFailed(why) => Outcome::HostFailed {
+            why,
+            retry_after_ms: None,
+        },
+        LookedUp::Ours(why) => Outcome::Ours { why },
+        LookedUp::Nowhere(why) => {
+            let (status, answer) = refused.unzip();
+            Outcome::Refused {
+                status,
+                answer: answer.unwrap_or(why),
+                retry_after_ms: None,
+            }
+        }
+        LookedUp::Found { .. } | LookedUp::Gone => unreachable!("taken by the callers"),
+    }
+}
+
+fn is_lane(inbox: &str, place: &Place) -> bool {
+    lane_of(inbox).is_some_and(|host| *host == *place.host)
+}

@@ -1,0 +1,466 @@
+//! The running part: expansion and sending as two futures of one task, and the handle by which others
+//! see and touch them.
+//!
+//! Invariant: an item's row changes only after its answer, so whatever is cut short is sent again.
+//! Deliberately absent: a task, a timer or a connection per lane; the client keeps connections.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fedsx_store::delivery::{DeadLetter, Deliveries, DeliveryError, Place};
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::{Done, attempt};
+use crate::fanout::{ExpandError, Expander};
+use crate::lane::Standing;
+use crate::options::DeliveryOptions;
+use crate::outbound::Outbound;
+use crate::scheduler::{Scheduler, Watched};
+
+/// Chunks that may wait for the scheduler.
+const EVENTS: usize = 64;
+/// Answers that are settled in one batch at most.
+const SETTLED_TOGETHER: usize = 64;
+/// The pause after a fault of this instance, milliseconds.
+const FAULT_PAUSE_MS: u64 = 1_000;
+/// Dead letters that are read at once.
+const LETTERS: usize = 1_000;
+
+/// Delivery; a handle.
+pub struct Delivery<O> {
+    inner: Arc<Inner<O>>,
+}
+
+struct Inner<O> {
+    outbound: Arc<O>,
+    deliveries: Arc<Deliveries>,
+    options: DeliveryOptions,
+    events: mpsc::Sender<Event>,
+    inbox: Mutex<Option<mpsc::Receiver<Event>>>,
+    watched: Mutex<Arc<Watched>>,
+}
+
+enum Event {
+    Queued(Vec<Place>),
+    Woken(String),
+}
+
+/// How a lane stands, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneStatus {
+    /// The host.
+    pub host: String,
+    /// Items in the queue.
+    pub queued: u64,
+    /// Items set aside, with a time of their own.
+    pub set_aside: u64,
+    /// Deliveries under way.
+    pub in_flight: usize,
+    /// Failures of the host in a row.
+    pub failures: u32,
+    /// Since when it has failed, Unix milliseconds.
+    pub failing_since_ms: Option<i64>,
+    /// When it is tried next, Unix milliseconds, where it waits.
+    pub next_try_ms: Option<i64>,
+    /// Ready, backing off or dormant.
+    pub state: Standing,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// The oldest entry that waits.
+    pub oldest_offset: Option<u64>,
+}
+
+/// Which dead letters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// The one of that id.
+    Id(u64),
+    /// Those to a host.
+    Host(String),
+    /// All.
+    All,
+}
+
+impl Selection {
+    fn has(&self, id: u64, letter: &DeadLetter) -> bool {
+        match self {
+            Self::Id(one) => *one == id,
+            Self::Host(host) => *host == letter.host,
+            Self::All => true,
+        }
+    }
+}
+
+impl<O: Outbound> Delivery<O> {
+    /// Delivery of what stands in `deliveries`, by way of `outbound`.
+    #[must_use]
+    pub fn new(outbound: Arc<O>, deliveries: Arc<Deliveries>, options: DeliveryOptions) -> Self {
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let inner = Inner {
+            outbound,
+            deliveries,
+            options,
+            events,
+            inbox: Mutex::new(Some(inbox)),
+            watched: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Expands and sends until `stop`; then what is under way is waited for, up to
+    /// [`DeliveryOptions::drain_ms`], and the ledger is written. It runs once.
+    ///
+    /// # Errors
+    /// When the index fails; it has to be opened anew.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), DeliveryError> {
+        let inbox = self
+            .inner
+            .inbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(inbox) = inbox else { return Ok(()) };
+        // A failure of one of the two ends the other.
+        let stop = stop.child_token();
+        let expanding = async {
+            let ended = self.expand(&stop).await;
+            stop.cancel();
+            ended
+        };
+        let sending = async {
+            let ended = self.send(inbox, &stop).await;
+            stop.cancel();
+            ended
+        };
+        let (expanded, sent) = futures_util::future::join(expanding, sending).await;
+        expanded.and(sent)?;
+        self.sync_ledger();
+        Ok(())
+    }
+
+    /// A request was proved to come from `host` (the authority of its actor's URL): its lane's back-off
+    /// ends. Costs next to nothing for a host that is not failing.
+    pub fn wake_host(&self, host: &str) {
+        if self.watched().is_failing(host) {
+            // When the queue of events is full, its next request wakes it.
+            let _ = self.inner.events.try_send(Event::Woken(host.to_owned()));
+        }
+    }
+
+    /// Every lane that has something queued or that is failing, by host.
+    ///
+    /// # Errors
+    /// When the index can't be read; so for all that follow.
+    pub fn lanes(&self) -> Result<Vec<LaneStatus>, DeliveryError> {
+        let deliveries = &self.inner.deliveries;
+        let watched = self.watched();
+        let now_ms = self.inner.outbound.now_ms();
+        let mut hosts = deliveries.hosts_queued()?;
+        hosts.extend(deliveries.hosts_aside()?.into_iter().map(|(host, _)| host));
+        hosts.extend(deliveries.lanes()?.into_iter().map(|(host, _)| host));
+        hosts.sort_unstable();
+        hosts.dedup();
+        let status = hosts.into_iter().map(|host| {
+            let lane = deliveries.lane(&host)?;
+            let backlog = deliveries.backlog(&host)?;
+            Ok(LaneStatus {
+                queued: backlog.queued,
+                set_aside: backlog.set_aside,
+                oldest_offset: backlog.oldest_offset,
+                in_flight: watched.in_flight(&host),
+                state: Standing::of(&lane, now_ms, &self.inner.options),
+                failures: lane.failures,
+                failing_since_ms: lane.failing_since_ms,
+                next_try_ms: lane.next_try_ms,
+                last_error: lane.last_error,
+                host: host.to_string(),
+            })
+        });
+        status.collect()
+    }
+
+    /// Dead letters with their ids, the oldest first, behind the id `after`.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn dead_letters(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, DeadLetter)>, DeliveryError> {
+        self.inner.deliveries.dead_letters(after, limit)
+    }
+
+    /// Tries dead letters again, at once; gives how many.
+    ///
+    /// # Errors
+    /// When the index can't be read or written.
+    pub async fn retry(&self, selection: Selection) -> Result<u64, DeliveryError> {
+        let now_ms = self.inner.outbound.now_ms();
+        let mut count = 0;
+        let mut after = 0;
+        while let Some((last, letters)) = self.selected(after, &selection)? {
+            let mut change = self.inner.deliveries.change();
+            let places: Vec<Place> = letters
+                .into_iter()
+                .map(|(id, letter)| change.exhume(id, letter, now_ms))
+                .collect();
+            self.inner.deliveries.commit(change)?;
+            count += places.len() as u64;
+            // Fails when nothing runs any more; the next start finds them.
+            let _ = self.inner.events.send(Event::Queued(places)).await;
+            after = last;
+        }
+        Ok(count)
+    }
+
+    /// Forgets dead letters; gives how many.
+    ///
+    /// # Errors
+    /// When the index can't be read or written.
+    pub fn drop_dead_letters(&self, selection: &Selection) -> Result<u64, DeliveryError> {
+        let mut count = 0;
+        let mut after = 0;
+        while let Some((last, letters)) = self.selected(after, selection)? {
+            let mut change = self.inner.deliveries.change();
+            for (id, _) in &letters {
+                change.drop_dead_letter(*id);
+            }
+            self.inner.deliveries.commit(change)?;
+            count += letters.len() as u64;
+            after = last;
+        }
+        Ok(count)
+    }
+
+    /// The dead letters of a selection, of those behind `after` that are read at once, and the last of
+    /// these.
+    fn selected(
+        &self,
+        after: u64,
+        selection: &Selection,
+    ) -> Result<Option<(u64, Vec<(u64, DeadLetter)>)>, DeliveryError> {
+        let mut letters = match selection {
+            Selection::Id(id) if *id <= after => Vec::new(),
+            Selection::Id(id) => {
+                let letter = self.inner.deliveries.dead_letter(*id)?;
+                letter.map(|letter| (*id, letter)).into_iter().collect()
+            }
+            _ => self.inner.deliveries.dead_letters(after, LETTERS)?,
+        };
+        let Some((last, _)) = letters.last() else {
+            return Ok(None);
+        };
+        let last = *last;
+        letters.retain(|(id, letter)| selection.has(*id, letter));
+        Ok(Some((last, letters)))
+    }
+
+    fn watched(&self) -> Arc<Watched> {
+        let watched = self
+            .inner
+            .watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&watched)
+    }
+
+    fn sync_ledger(&self) {
+        // Deliveries go on without it: the next call writes all of it.
+        if let Err(error) = self.inner.deliveries.sync_ledger() {
+            tracing::warn!(%error, "the delivery ledger is not written");
+        }
+    }
+
+    async fn expand(&self, stop: &CancellationToken) -> Result<(), DeliveryError> {
+        let Inner {
+            outbound,
+            deliveries,
+            options,
+            ..
+        } = &*self.inner;
+        let mut applied = outbound.applied();
+        let mut expander = Expander::new(
+            Arc::clone(outbound),
+            Arc::clone(deliveries),
+            options.clone(),
+        );
+        while !stop.is_cancelled() {
+            // Before looking, so that what comes while looking is looked at again.
+            applied.borrow_and_update();
+            let gathered;
+            (expander, gathered) = off_the_runtime(expander, Expander::gather).await;
+            let expanded = match gathered {
+                Ok(None) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        changed = applied.changed() => if changed.is_err() {
+                            stop.cancelled().await;
+                        },
+                    }
+                    continue;
+                }
+                Ok(Some(mut chunk)) => match self.place(chunk.local.take()).await {
+                    Ok(()) => {
+                        let committed;
+                        (expander, committed) =
+                            off_the_runtime(expander, |expander| expander.commit(chunk)).await;
+                        committed.map_err(ExpandError::from)
+                    }
+                    Err(fault) => Err(fault.into()),
+                },
+                Err(error) => Err(error),
+            };
+            match expanded {
+                Ok(places) if places.is_empty() => {}
+                Ok(places) => {
+                    let _ = self.inner.events.send(Event::Queued(places)).await;
+                }
+                Err(ExpandError::Delivery(error)) => return Err(error),
+                Err(ExpandError::Fault(error)) => {
+                    tracing::warn!(%error, "an entry is not expanded, and tried again");
+                    let pause = tokio::time::sleep(Duration::from_millis(FAULT_PAUSE_MS));
+                    let _ = stop.run_until_cancelled(pause).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn place(
+        &self,
+        local: Option<(fedsx_core::cid::Digest, Vec<fedsx_core::entry::ActorNo>)>,
+    ) -> Result<(), crate::outbound::Fault> {
+        let Some((digest, actors)) = local else {
+            return Ok(());
+        };
+        for actors in actors.chunks(self.inner.options.placed_chunk.max(1)) {
+            self.inner.outbound.place(digest, actors.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        mut inbox: mpsc::Receiver<Event>,
+        stop: &CancellationToken,
+    ) -> Result<(), DeliveryError> {
+        let Inner {
+            outbound,
+            deliveries,
+            options,
+            watched,
+            ..
+        } = &*self.inner;
+        let seed = outbound.now_ms().unsigned_abs();
+        let mut scheduler = Scheduler::new(Arc::clone(deliveries), options.clone(), seed)?;
+        *watched.lock().unwrap_or_else(PoisonError::into_inner) = scheduler.watched();
+        self.sync_ledger();
+        let period = Duration::from_millis(options.ledger_ms.max(1));
+        let mut ledger = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+        let mut flying = FuturesUnordered::new();
+        loop {
+            while let Some(tried) = scheduler.next(outbound.now_ms())? {
+                flying.push(attempt(&**outbound, tried));
+            }
+            let timer = scheduler.next_timer();
+            let due = async {
+                match timer {
+                    Some(at_ms) => {
+                        let wait_ms = at_ms.saturating_sub(outbound.now_ms()).max(1);
+                        tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(done) = flying.next(), if !flying.is_empty() => {
+                    let done = with_more(done, &mut flying);
+                    scheduler.settle(done, outbound.now_ms())?;
+                }
+                Some(event) = inbox.recv() => match event {
+                    Event::Queued(places) => scheduler.queued(&places),
+                    Event::Woken(host) => scheduler.wake(&host, outbound.now_ms())?,
+                },
+                () = due => {}
+                _ = ledger.tick() => self.sync_ledger(),
+            }
+        }
+        // What was expanded meanwhile is in the index; who sends it on need not wait.
+        inbox.close();
+        let mut deadline = pin!(tokio::time::sleep(Duration::from_millis(options.drain_ms)));
+        while !flying.is_empty() {
+            match select(flying.next(), deadline.as_mut()).await {
+                Either::Left((Some(done), _)) => {
+                    let done = with_more(done, &mut flying);
+                    scheduler.settle(done, outbound.now_ms())?;
+                }
+                Either::Left((None, _)) => break,
+                Either::Right(_) => {
+                    let left = scheduler.in_flight();
+                    tracing::warn!(left, "deliveries under way are cut, and sent again");
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The answers that are there beside `done`.
+fn with_more<F>(done: Done, flying: &mut FuturesUnordered<F>) -> Vec<Done>
+where
+    F: Future<Output = Done>,
+{
+    let mut all = vec![done];
+    while all.len() < SETTLED_TOGETHER {
+        match flying.next().now_or_never() {
+            Some(Some(done)) => all.push(done),
+            _ => break,
+        }
+    }
+    all
+}
+
+/// Runs what reads and writes much on a thread for that.
+async fn off_the_runtime<T, R>(
+    mut with: T,
+    work: impl FnOnce(&mut T) -> R + Send + 'static,
+) -> (T, R)
+where
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    let working = tokio::task::spawn_blocking(move || {
+        let result = work(&mut with);
+        (with, result)
+    });
+    match working.await {
+        Ok(both) => both,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl<O> Clone for Delivery<O> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<O> std::fmt::Debug for Delivery<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! What delivery needs of the rest: the applied state, the journal's writer, peers and the network.
+//!
+//! One trait, so that fan-out and scheduling are tested without any of it; `over_node.rs` implements it
+//! over the node.
+
+use std::error::Error;
+use std::future::Future;
+
+use fedsx_core::cid::Digest;
+use fedsx_core::entry::ActorNo;
+use fedsx_core::state::Follower;
+use tokio::sync::watch;
+
+/// A fault on this side: the store can't be read, or the writer is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {source}")]
+pub struct Fault {
+    /// What was being done.
+    pub doing: &'static str,
+    /// What went wrong.
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl Fault {
+    /// A fault while `doing` something.
+    pub fn new(doing: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            doing,
+            source: source.into(),
+        }
+    }
+}
+
+/// A published entry, as far as it matters for whom it is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The document.
+    pub digest: Digest,
+    /// Its length, bytes.
+    pub bytes: u32,
+    /// The sender's URL.
+    pub sender: String,
+    /// Whether the sender's followers are meant.
+    pub followers: bool,
+    /// The actors that the document names.
+    pub named: Vec<String>,
+    /// Those that only the entry's header names (`bto`, `bcc`).
+    pub hidden: Vec<String>,
+    /// Whether it goes to the blocked as well: what ends a relation does.
+    pub past_blocks: bool,
+}
+
+/// A peer, seen from a local actor.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PeerStanding {
+    /// Since which offset it has been an accepted follower, where it is one.
+    pub follows_since: Option<u64>,
+    /// Whether either blocks the other.
+    pub blocked: bool,
+    /// Where it receives, as its relation has it.
+    pub inbox: Option<String>,
+}
+
+/// A document on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parcel {
+    /// The sender, whose key signs the request.
+    pub actor: ActorNo,
+    /// The document.
+    pub digest: Digest,
+    /// Where to.
+    pub inbox: String,
+}
+
+/// What became of a parcel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Posted {
+    /// An answer.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// `Retry-After`, milliseconds from now.
+        retry_after_ms: Option<i64>,
+        /// The beginning of the body, as text.
+        text: String,
+    },
+    /// The host could not be reached.
+    HostFailed(String),
+    /// The request can't be sent at all, ever.
+    Unsendable(String),
+    /// There is no such document any more.
+    Erased,
+    /// Something failed on this side.
+    Ours(String),
+}
+
+/// A remote actor, looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LookedUp {
+    /// It is there.
+    Found {
+        /// Its inbox.
+        inbox: String,
+        /// Its shared inbox.
+        shared_inbox: Option<String>,
+    },
+    /// It says of itself that it is gone (410, or a Tombstone).
+    Gone,
+    /// There is no such actor to be found, or not one that receives.
+    Nowhere(String),
+    /// Its host could not be reached.
+    HostFailed(String),
+    /// Something failed on this side.
+    Ours(String),
+}
+
+/// A page of followers, and what continues it.
+pub type Followers = (Vec<Follower>, Option<Vec<u8>>);
+
+/// What delivery needs of the rest.
+pub trait Outbound: Send + Sync + 'static {
+    /// The time, Unix milliseconds.
+    fn now_ms(&self) -> i64;
+
+    /// Changes with each commit of the index.
+    fn applied(&self) -> watch::Receiver<u64>;
+
+    /// The entry at `offset`, published by `actor`; nothing when it is erased or never sent (a Block).
+    ///
+    /// # Errors
+    /// [`Fault`]; so for all of these.
+    fn entry(&self, offset: u64, actor: ActorNo) -> Result<Option<Entry>, Fault>;
+
+    /// Those who were followers of `actor` at `offset`, from `cursor` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn followers(
+        &self,
+        actor: ActorNo,
+        offset: u64,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Followers, Fault>;
+
+    /// How a peer stands with a local actor.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn standing(&self, actor: ActorNo, peer: &str) -> Result<PeerStanding, Fault>;
+
+    /// Whether a URL is one of this instance, and if so, which actor's.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn local(&self, url: &str) -> Result<Local, Fault>;
+
+    /// Whether a document is in the inbox log of a local actor.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn is_placed(&self, digest: &Digest, actor: ActorNo) -> Result<bool, Fault>;
+
+    /// Has a kept document join the inbox logs of local actors, durably.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn place(
+        &self,
+        digest: Digest,
+        actors: Vec<ActorNo>,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Ends every relation with a peer that is gone, durably.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn end_relations(&self, peer: &str) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Signs and sends.
+    fn post(&self, parcel: Parcel) -> impl Future<Output = Posted> + Send;
+
+    /// Finds out where an actor receives; not from a cache when `afresh`.
+    fn look_up(&self, peer: &str, afresh: bool) -> impl Future<Output = LookedUp> + Send;
+}
+
+/// Whose a URL is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Local {
+    /// Another instance's.
+    No,
+    /// This instance's, but no actor's.
+    Nobody,
+    /// This local actor's.
+    Actor(ActorNo),
+}
