@@ -42,7 +42,32 @@ struct Inner<O> {
     options: DeliveryOptions,
     events: mpsc::Sender<Event>,
     inbox: Mutex<Option<mpsc::Receiver<Event>>>,
-    watched: Mutex<Arc<Watched>>,
+    watched: Arc<Mutex<Arc<Watched>>>,
+}
+
+/// Who tells of hosts that were heard from. Holds nothing of the rest, so that the node may keep it.
+#[derive(Clone)]
+pub struct Contacts {
+    events: mpsc::Sender<Event>,
+    watched: Arc<Mutex<Arc<Watched>>>,
+}
+
+impl Contacts {
+    /// A request was proved to come from `host` (the authority of its actor's URL): its lane's back-off
+    /// ends. Costs next to nothing for a host that is not failing.
+    pub fn wake_host(&self, host: &str) {
+        let watched = Arc::clone(&self.watched.lock().unwrap_or_else(PoisonError::into_inner));
+        if watched.is_failing(host) {
+            // When the queue of events is full, its next request wakes it.
+            let _ = self.events.try_send(Event::Woken(host.to_owned()));
+        }
+    }
+}
+
+impl std::fmt::Debug for Contacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contacts").finish_non_exhaustive()
+    }
 }
 
 enum Event {
@@ -107,7 +132,7 @@ impl<O: Outbound> Delivery<O> {
             options,
             events,
             inbox: Mutex::new(Some(inbox)),
-            watched: Mutex::default(),
+            watched: Arc::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -145,13 +170,18 @@ impl<O: Outbound> Delivery<O> {
         Ok(())
     }
 
-    /// A request was proved to come from `host` (the authority of its actor's URL): its lane's back-off
-    /// ends. Costs next to nothing for a host that is not failing.
-    pub fn wake_host(&self, host: &str) {
-        if self.watched().is_failing(host) {
-            // When the queue of events is full, its next request wakes it.
-            let _ = self.inner.events.try_send(Event::Woken(host.to_owned()));
+    /// By which it is told of hosts that were heard from.
+    #[must_use]
+    pub fn contacts(&self) -> Contacts {
+        Contacts {
+            events: self.inner.events.clone(),
+            watched: Arc::clone(&self.inner.watched),
         }
+    }
+
+    /// [`Contacts::wake_host`].
+    pub fn wake_host(&self, host: &str) {
+        self.contacts().wake_host(host);
     }
 
     /// Every lane that has something queued or that is failing, by host.

@@ -9,7 +9,9 @@ pub mod fanout;
 pub mod lane;
 mod options;
 pub mod outbound;
+mod over_node;
 pub mod scheduler;
 
-pub use self::delivery::{Delivery, LaneStatus, Selection};
+pub use self::delivery::{Contacts, Delivery, LaneStatus, Selection};
 pub use self::options::DeliveryOptions;
+pub use self::over_node::OverNode;

@@ -1,0 +1,334 @@
+//! [`Outbound`] over the node: its view, writer, keys and peers, and a transport.
+//!
+//! Every request is signed afresh (RFC 9421) with the sender's present key. Deliberately absent:
+//! redirects on POST, and copies of documents but for the few that are being sent.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use fedsx_core::audience::parts;
+use fedsx_core::cid::Digest;
+use fedsx_core::entry::{ActorNo, Control, Effect, LogId};
+use fedsx_core::envelope::Recipients;
+use fedsx_core::follow::{Direction, Phase};
+use fedsx_core::http_signature::sign_rfc9421;
+use fedsx_core::notation::{self, Notation};
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::value::Value;
+use fedsx_discovery::actor_cache::PeerError;
+use fedsx_discovery::client::{BodyLimit, Request, Transport, TransportError};
+use fedsx_discovery::pool::Purpose;
+use fedsx_node::Node;
+use fedsx_store::delivery::{ANSWER_BYTES, Deliveries};
+use http::{HeaderMap, HeaderValue, header};
+use tokio::sync::watch;
+
+use crate::delivery::Delivery;
+use crate::options::DeliveryOptions;
+use crate::outbound::{
+    Entry, Fault, Followers, Local, LookedUp, Outbound, Parcel, PeerStanding, Posted,
+};
+
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/activity+json");
+/// Memory for documents at hand, bytes.
+const DOCUMENTS_BYTES: usize = 4 << 20;
+
+/// [`Outbound`] over the node.
+pub struct OverNode {
+    node: Node,
+    transport: Arc<dyn Transport>,
+    documents: Mutex<VecDeque<(Digest, Bytes)>>,
+    documents_max: usize,
+}
+
+impl Delivery<OverNode> {
+    /// Delivery of what `node` publishes. Requests that prove a host alive end its back-off.
+    #[must_use]
+    pub fn over_node(
+        node: Node,
+        transport: Arc<dyn Transport>,
+        deliveries: Arc<Deliveries>,
+        options: DeliveryOptions,
+    ) -> Self {
+        let outbound = OverNode {
+            node: node.clone(),
+            transport,
+            documents: Mutex::default(),
+            documents_max: options.documents,
+        };
+        let delivery = Self::new(Arc::new(outbound), deliveries, options);
+        let woken = delivery.contacts();
+        node.on_contact(move |host| woken.wake_host(host));
+        delivery
+    }
+}
+
+impl Outbound for OverNode {
+    fn now_ms(&self) -> i64 {
+        self.node.now_ms()
+    }
+
+    fn applied(&self) -> watch::Receiver<u64> {
+        self.node.view().watch()
+    }
+
+    fn entry(&self, offset: u64, actor: ActorNo) -> Result<Option<Entry>, Fault> {
+        const DOING: &str = "reading a published entry";
+        let view = self.node.view();
+        let found = view
+            .outbox_entry(actor, offset)
+            .map_err(|error| Fault::new(DOING, error))?;
+        let Some(found) = found else { return Ok(None) };
+        let Some(activity) = found.stored.activity() else {
+            return Ok(None);
+        };
+        if matches!(
+            activity.effect,
+            Some(Effect::Block { .. } | Effect::UndoBlock { .. })
+        ) {
+            return Ok(None);
+        }
+        let document = found
+            .stored
+            .map()
+            .map_err(|error| Fault::new(DOING, error))?;
+        let open = Recipients::of(&document).map_err(|refusal| Fault::new(DOING, refusal))?;
+        let sender = view
+            .state()
+            .actor(actor)
+            .map_err(|error| Fault::new(DOING, error))?;
+        let Some(sender) = sender else {
+            return Ok(None);
+        };
+        let followers = self.node.instance().followers_url(&sender.name);
+        let hidden = activity.hidden.iter().map(String::as_str);
+        let hidden = parts(hidden, &sender.url, &followers);
+        let open = parts(open.all(), &sender.url, &followers);
+        Ok(Some(Entry {
+            digest: activity.digest,
+            bytes: u32::try_from(found.stored.document.len()).unwrap_or(u32::MAX),
+            sender: sender.url,
+            followers: open.followers || hidden.followers,
+            named: open.actors,
+            hidden: hidden.actors,
+            past_blocks: matches!(
+                activity.effect,
+                Some(Effect::Reject { .. } | Effect::UndoFollow { .. })
+            ),
+        }))
+    }
+
+    fn followers(
+        &self,
+        actor: ActorNo,
+        offset: u64,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Followers, Fault> {
+        let page = self.node.view().followers_at(actor, offset, cursor, limit);
+        page.map_err(|error| Fault::new("reading followers", error))
+    }
+
+    fn standing(&self, actor: ActorNo, peer: &str) -> Result<PeerStanding, Fault> {
+        let state = self.node.view().state();
+        let read = || {
+            let relation = state.relation(actor, Direction::Follower, peer)?;
+            let follows_since = match relation.phase {
+                Phase::Accepted => state.last_follower(actor, peer)?.map(|last| last.from),
+                Phase::None | Phase::Pending => None,
+            };
+            let blocked = state.blocks(actor, peer)?.any();
+            Ok(PeerStanding {
+                follows_since,
+                blocked,
+                inbox: relation.inbox,
+            })
+        };
+        read().map_err(|error: fedsx_core::state::StateError| {
+            Fault::new("reading how a peer stands", error)
+        })
+    }
+
+    fn local(&self, url: &str) -> Result<Local, Fault> {
+        let instance = self.node.instance();
+        if !instance.owns(url) {
+            return Ok(Local::No);
+        }
+        let actor = self.node.view().state().actor_by_url(url);
+        let actor = actor.map_err(|error| Fault::new("reading a local actor", error))?;
+        Ok(actor.map_or(Local::Nobody, |actor| Local::Actor(actor.no)))
+    }
+
+    fn is_placed(&self, digest: &Digest, actor: ActorNo) -> Result<bool, Fault> {
+        let placed = self.node.view().state().in_log(digest, LogId::inbox(actor));
+        placed.map_err(|error| Fault::new("reading an inbox log", error))
+    }
+
+    async fn place(&self, digest: Digest, actors: Vec<ActorNo>) -> Result<(), Fault> {
+        let logs = actors.into_iter().map(LogId::inbox).collect();
+        let placed = async {
+            self.node
+                .writer()
+                .place(digest, logs, self.node.now_ms())?
+                .wait()
+                .await?;
+            Ok(())
+        };
+        placed.await.map_err(|error: fedsx_store::AppendError| {
+            Fault::new("placing an activity in local inbox logs", error)
+        })
+    }
+
+    async fn end_relations(&self, peer: &str) -> Result<(), Fault> {
+        const DOING: &str = "ending the relations with a peer that is gone";
+        let related = self.node.view().state().locals_related(peer);
+        if related
+            .map_err(|error| Fault::new(DOING, error))?
+            .is_empty()
+        {
+            return Ok(());
+        }
+        let control = Control::PeerGone {
+            peer: peer.to_owned(),
+        };
+        let ended = async {
+            let now_ms = self.node.now_ms();
+            self.node
+                .writer()
+                .control(control, Bytes::new(), now_ms)?
+                .wait()
+                .await?;
+            Ok(())
+        };
+        ended
+            .await
+            .map_err(|error: fedsx_store::AppendError| Fault::new(DOING, error))
+    }
+
+    async fn post(&self, parcel: Parcel) -> Posted {
+        let request = match self.request(&parcel) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Posted::Erased,
+            Err(fault) => return Posted::Ours(fault.to_string()),
+        };
+        match self.transport.send(request).await {
+            Ok(response) => Posted::Answer {
+                status: response.status.as_u16(),
+                retry_after_ms: response
+                    .retry_after_s(self.node.now_ms())
+                    .map(|seconds| i64::from(seconds) * 1_000),
+                text: String::from_utf8_lossy(&response.body).into_owned(),
+            },
+            Err(error) if error.is_host_failure() => Posted::HostFailed(error.to_string()),
+            Err(error @ TransportError::Busy { .. }) => Posted::Ours(error.to_string()),
+            Err(error) => Posted::Unsendable(error.to_string()),
+        }
+    }
+
+    async fn look_up(&self, peer: &str, afresh: bool) -> LookedUp {
+        let peers = self.node.peers();
+        let known = if afresh { None } else { peers.peek(peer) };
+        let found = match known {
+            Some(actor) if !actor.is_gone() => Ok(actor),
+            // Not the cached answer: a host that was away may be back.
+            _ => peers.refetch(peer, Purpose::Own).await,
+        };
+        match found {
+            Ok(actor) => match &actor.inbox {
+                Some(inbox) => LookedUp::Found {
+                    inbox: inbox.clone(),
+                    shared_inbox: actor.shared_inbox.clone(),
+                },
+                None => LookedUp::Nowhere("the actor has no inbox".to_owned()),
+            },
+            Err(PeerError::Gone { .. }) => LookedUp::Gone,
+            Err(error @ PeerError::Unreachable { .. }) => LookedUp::HostFailed(error.to_string()),
+            Err(
+                error @ (PeerError::NotFound | PeerError::NotAnActor(_) | PeerError::Forbidden(_)),
+            ) => LookedUp::Nowhere(error.to_string()),
+        }
+    }
+}
+
+impl OverNode {
+    /// The signed request for a parcel; nothing when the document is no longer there.
+    fn request(&self, parcel: &Parcel) -> Result<Option<Request>, Fault> {
+        const DOING: &str = "signing a delivery";
+        let Some(body) = self.document(&parcel.digest)? else {
+            return Ok(None);
+        };
+        let actor = self.node.view().state().actor(parcel.actor);
+        let actor = actor
+            .map_err(|error| Fault::new(DOING, error))?
+            .ok_or_else(|| {
+                let missing = format!("there is no actor {} here", parcel.actor.0);
+                Fault::new(DOING, Refusal::new(Code::NoSuchActor, missing))
+            })?;
+        let signer = self
+            .node
+            .signer(&actor)
+            .map_err(|refusal| Fault::new(DOING, refusal))?;
+        let now_s = self.node.now_ms().div_euclid(1_000);
+        let signed = sign_rfc9421("POST", &parcel.inbox, Some(&body), &*signer, now_s);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        signed
+            .map_err(|error| Fault::new(DOING, error))?
+            .insert_into(&mut headers);
+        let limit = BodyLimit::Cut(ANSWER_BYTES);
+        Ok(Some(Request::post(
+            parcel.inbox.clone(),
+            headers,
+            body,
+            limit,
+        )))
+    }
+
+    /// The document as JSON. One that goes to many is read once.
+    fn document(&self, digest: &Digest) -> Result<Option<Bytes>, Fault> {
+        const DOING: &str = "reading a document to send";
+        let at_hand = || {
+            self.documents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((_, body)) = at_hand().iter().find(|(have, _)| have == digest) {
+            return Ok(Some(body.clone()));
+        }
+        let stored = self
+            .node
+            .view()
+            .stored(digest)
+            .map_err(|error| Fault::new(DOING, error))?;
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        let body = match stored.notation {
+            Notation::Json => stored.document,
+            _ => {
+                let document = stored.map().map_err(|error| Fault::new(DOING, error))?;
+                Bytes::from(notation::write(Notation::Json, &Value::Map(document)))
+            }
+        };
+        let mut at_hand = at_hand();
+        at_hand.push_back((*digest, body.clone()));
+        let mut bytes: usize = at_hand.iter().map(|(_, body)| body.len()).sum();
+        while at_hand.len() > self.documents_max || bytes > DOCUMENTS_BYTES {
+            let Some((_, body)) = at_hand.pop_front() else {
+                break;
+            };
+            bytes -= body.len();
+        }
+        Ok(Some(body))
+    }
+}
+
+impl fmt::Debug for OverNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OverNode")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
