@@ -8,6 +8,8 @@
 //! A dormant host's rows are kept for now and it is probed once a day; that only a cursor is kept of them
 //! comes later.
 
+use std::fmt;
+
 use fedsx_store::delivery::{Lane, clip};
 
 use crate::options::DeliveryOptions;
@@ -207,29 +209,17 @@ pub struct Tried {
 /// The next state of the lane and of the item.
 #[must_use]
 pub fn step(lane: &Lane, tried: Tried, outcome: Outcome, options: &DeliveryOptions) -> Step {
-    let alive = || Lane {
-        last_error: None,
-        ..Lane::default()
-    };
-    let settled = |fate| Step {
-        lane: alive(),
+    let unchanged = |fate| Step {
+        lane: lane.clone(),
         fate,
         failures: tried.failures,
     };
     match outcome {
-        Outcome::Arrived => settled(Fate::Settled),
-        Outcome::Withdrawn | Outcome::Gone => Step {
-            lane: lane.clone(),
-            fate: Fate::Settled,
-            failures: tried.failures,
-        },
-        Outcome::Ours { .. } => Step {
-            lane: lane.clone(),
-            fate: Fate::AgainInPlace {
-                at_ms: tried.now_ms + options.pause_in_place_ms,
-            },
-            failures: tried.failures,
-        },
+        Outcome::Arrived => answered(tried, Fate::Settled),
+        Outcome::Withdrawn | Outcome::Gone => unchanged(Fate::Settled),
+        Outcome::Ours { .. } => unchanged(Fate::AgainInPlace {
+            at_ms: tried.now_ms + options.pause_in_place_ms,
+        }),
         Outcome::HostFailed {
             why,
             retry_after_ms,
@@ -238,94 +228,110 @@ pub fn step(lane: &Lane, tried: Tried, outcome: Outcome, options: &DeliveryOptio
             fate: Fate::Waits,
             failures: tried.failures,
         },
-        Outcome::Elsewhere { inbox, refused } => {
-            let failures = tried.failures + u32::from(refused);
-            if failures >= options.item_failures_max {
-                let answer = format!("its inbox moves about; it is now said to be {inbox}");
-                return settled(Fate::Dead {
+        Outcome::Elsewhere {
+            inbox,
+            refused: false,
+        } => unchanged(Fate::Moved { inbox }),
+        Outcome::Elsewhere {
+            inbox,
+            refused: true,
+        } => {
+            let failures = tried.failures + 1;
+            if failures < options.item_failures_max {
+                let step = answered(tried, Fate::Moved { inbox });
+                return Step { failures, ..step };
+            }
+            let answer = format!("its inbox moves about; it is now said to be {inbox}");
+            answered(
+                tried,
+                Fate::Dead {
                     status: None,
                     answer: clip(&answer),
-                });
-            }
-            let lane = if refused { alive() } else { lane.clone() };
-            Step {
-                lane,
-                fate: Fate::Moved { inbox },
-                failures,
-            }
+                },
+            )
         }
         Outcome::Refused {
-            status,
+            status: None,
+            answer,
+            ..
+        } => unchanged(Fate::Dead {
+            status: None,
+            answer: clip(&answer),
+        }),
+        Outcome::Refused {
+            status: Some(status),
             answer,
             retry_after_ms,
-        } => match status.map_or(Class::Never, Class::of) {
-            Class::Success => settled(Fate::Settled),
-            Class::Host => Step {
-                lane: host_failed(lane, tried, &said(status, &answer), retry_after_ms, options),
-                fate: Fate::Waits,
-                failures: tried.failures,
-            },
-            Class::Never if status.is_none() => Step {
-                lane: lane.clone(),
-                fate: Fate::Dead {
-                    status,
-                    answer: clip(&answer),
-                },
-                failures: tried.failures,
-            },
-            Class::Nowhere | Class::Never => settled(Fate::Dead {
+        } => {
+            let refusal = Refusal {
+                class: Class::of(status),
                 status,
-                answer: clip(&answer),
-            }),
-            class => refused(
-                lane,
-                tried,
-                class,
-                (status, answer, retry_after_ms),
-                options,
-            ),
-        },
+                answer,
+                retry_after_ms,
+            };
+            refused(lane, tried, refusal, options)
+        }
     }
 }
 
-/// A failure of the item that may pass: tried again in place, then set aside, then given up.
-fn refused(
-    lane: &Lane,
-    tried: Tried,
-    class: Class,
-    (status, answer, retry_after_ms): (Option<u16>, String, Option<i64>),
-    options: &DeliveryOptions,
-) -> Step {
-    let failures = tried.failures + 1;
-    let is_fault = class == Class::Fault;
-    let last = failures >= options.tries_in_place;
-    if is_fault && lane.faults >= options.faults_max {
-        // Nothing gets through: it is the host's, the item has not failed.
-        return Step {
-            lane: host_failed(lane, tried, &said(status, &answer), retry_after_ms, options),
-            fate: Fate::Waits,
-            failures: tried.failures,
-        };
+/// The host is there, whatever it says of the item.
+fn answered(tried: Tried, fate: Fate) -> Step {
+    Step {
+        lane: Lane::default(),
+        fate,
+        failures: tried.failures,
     }
-    let faults = match (is_fault, last) {
-        (true, true) => lane.faults + 1,
-        (true, false) => lane.faults,
-        (false, _) => 0,
+}
+
+struct Refusal {
+    class: Class,
+    status: u16,
+    answer: String,
+    retry_after_ms: Option<i64>,
+}
+
+fn refused(lane: &Lane, tried: Tried, refusal: Refusal, options: &DeliveryOptions) -> Step {
+    let dead = |refusal: &Refusal| Fate::Dead {
+        status: Some(refusal.status),
+        answer: clip(&refusal.answer),
     };
+    let is_fault = refusal.class == Class::Fault;
+    match refusal.class {
+        Class::Success => return answered(tried, Fate::Settled),
+        Class::Nowhere | Class::Never => return answered(tried, dead(&refusal)),
+        Class::Later => {}
+        // With so many faults in a row nothing gets through: it is the host's.
+        Class::Fault if lane.faults < options.faults_max => {}
+        Class::Host | Class::Fault => {
+            let asked_ms = refusal.retry_after_ms;
+            return Step {
+                lane: host_failed(lane, tried, &refusal.to_string(), asked_ms, options),
+                fate: Fate::Waits,
+                failures: tried.failures,
+            };
+        }
+    }
+    // A failure of the item that may pass: tried again in place, then set aside, then given up.
+    let failures = tried.failures + 1;
+    let is_last_in_place = failures >= options.tries_in_place;
     let lane = Lane {
-        faults,
-        last_error: Some(clip(&said(status, &answer))),
+        faults: if is_fault {
+            lane.faults + u32::from(is_last_in_place)
+        } else {
+            0
+        },
+        last_error: Some(clip(&refusal.to_string())),
         ..Lane::default()
     };
     let fate = if failures >= options.item_failures_max {
-        Fate::Dead {
-            status,
-            answer: clip(&answer),
-        }
-    } else if last {
+        dead(&refusal)
+    } else if is_last_in_place {
         let nth = failures - options.tries_in_place;
         let wait_ms = jittered(scheduled(nth, options), tried.random, options);
-        let asked_ms = retry_after_ms.map_or(0, |asked| asked.min(options.retry_after_max_ms));
+        let asked_ms = refusal
+            .retry_after_ms
+            .unwrap_or(0)
+            .min(options.retry_after_max_ms);
         Fate::SetAside {
             due_ms: tried.now_ms + wait_ms.max(asked_ms),
         }
@@ -393,11 +399,13 @@ fn jittered(wait_ms: i64, random: u64, options: &DeliveryOptions) -> i64 {
     wait_ms - span_ms + i64::try_from(off).unwrap_or(0)
 }
 
-fn said(status: Option<u16>, answer: &str) -> String {
-    match status {
-        Some(status) if answer.is_empty() => format!("answered {status}"),
-        Some(status) => format!("answered {status}: {answer}"),
-        None => answer.to_owned(),
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "answered {}", self.status)?;
+        if self.answer.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.answer)
     }
 }
 

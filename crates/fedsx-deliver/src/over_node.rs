@@ -94,7 +94,14 @@ impl Outbound for OverNode {
             .stored
             .map()
             .map_err(|error| Fault::new(DOING, error))?;
-        let open = Recipients::of(&document).map_err(|refusal| Fault::new(DOING, refusal))?;
+        let open = match Recipients::of(&document) {
+            Ok(open) => open,
+            Err(refusal) => {
+                // It passed when it was published; one entry must not hold up all behind it.
+                tracing::error!(offset, %refusal, "an entry that can't be read goes to nobody");
+                return Ok(None);
+            }
+        };
         let sender = view
             .state()
             .actor(actor)

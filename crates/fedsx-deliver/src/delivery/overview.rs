@@ -1,0 +1,166 @@
+//! What people see of delivery, and what they may do to dead letters.
+
+use fedsx_store::delivery::{DeadLetter, DeliveryError, Place};
+
+use super::{Delivery, Event};
+use crate::lane::Standing;
+use crate::outbound::Outbound;
+
+/// Dead letters that are read at once.
+const LETTERS: usize = 1_000;
+
+/// How a lane stands, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneStatus {
+    /// The host.
+    pub host: String,
+    /// Items in the queue.
+    pub queued: u64,
+    /// Items set aside, with a time of their own.
+    pub set_aside: u64,
+    /// Deliveries under way.
+    pub in_flight: usize,
+    /// Failures of the host in a row.
+    pub failures: u32,
+    /// Since when it has failed, Unix milliseconds.
+    pub failing_since_ms: Option<i64>,
+    /// When it is tried next, Unix milliseconds, where it waits.
+    pub next_try_ms: Option<i64>,
+    /// Ready, backing off or dormant.
+    pub state: Standing,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// The oldest entry that waits.
+    pub oldest_offset: Option<u64>,
+}
+
+/// Which dead letters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// The one of that id.
+    Id(u64),
+    /// Those to a host.
+    Host(String),
+    /// All.
+    All,
+}
+
+/// The last id of those that were read, and those that were meant.
+type Page = (u64, Vec<(u64, DeadLetter)>);
+
+impl Selection {
+    fn has(&self, id: u64, letter: &DeadLetter) -> bool {
+        match self {
+            Self::Id(one) => *one == id,
+            Self::Host(host) => *host == letter.host,
+            Self::All => true,
+        }
+    }
+}
+
+impl<O: Outbound> Delivery<O> {
+    /// Every lane that has something queued or that is failing, by host.
+    ///
+    /// # Errors
+    /// When the index can't be read; so for all that follow.
+    pub fn lanes(&self) -> Result<Vec<LaneStatus>, DeliveryError> {
+        let deliveries = &self.inner.deliveries;
+        let watched = self.watched();
+        let now_ms = self.inner.outbound.now_ms();
+        let mut hosts = deliveries.hosts_queued()?;
+        hosts.extend(deliveries.hosts_aside()?.into_iter().map(|(host, _)| host));
+        hosts.extend(deliveries.lanes()?.into_iter().map(|(host, _)| host));
+        hosts.sort_unstable();
+        hosts.dedup();
+        let status = hosts.into_iter().map(|host| {
+            let lane = deliveries.lane(&host)?;
+            let backlog = deliveries.backlog(&host)?;
+            Ok(LaneStatus {
+                queued: backlog.queued,
+                set_aside: backlog.set_aside,
+                oldest_offset: backlog.oldest_offset,
+                in_flight: watched.in_flight(&host),
+                state: Standing::of(&lane, now_ms, &self.inner.options),
+                failures: lane.failures,
+                failing_since_ms: lane.failing_since_ms,
+                next_try_ms: lane.next_try_ms,
+                last_error: lane.last_error,
+                host: host.to_string(),
+            })
+        });
+        status.collect()
+    }
+
+    /// Dead letters with their ids, the oldest first, behind the id `after`.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn dead_letters(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, DeadLetter)>, DeliveryError> {
+        self.inner.deliveries.dead_letters(after, limit)
+    }
+
+    /// Tries dead letters again, at once; gives how many.
+    ///
+    /// # Errors
+    /// When the index can't be read or written.
+    pub async fn retry(&self, selection: Selection) -> Result<u64, DeliveryError> {
+        let now_ms = self.inner.outbound.now_ms();
+        let mut count = 0;
+        let mut after = 0;
+        while let Some((last, letters)) = self.selected(after, &selection)? {
+            let mut change = self.inner.deliveries.change();
+            let places: Vec<Place> = letters
+                .into_iter()
+                .map(|(id, letter)| change.exhume(id, letter, now_ms))
+                .collect();
+            self.inner.deliveries.commit(change)?;
+            count += places.len() as u64;
+            // Fails when nothing runs any more; the next start finds them.
+            let _ = self.inner.events.send(Event::Queued(places)).await;
+            after = last;
+        }
+        Ok(count)
+    }
+
+    /// Forgets dead letters; gives how many.
+    ///
+    /// # Errors
+    /// When the index can't be read or written.
+    pub fn drop_dead_letters(&self, selection: &Selection) -> Result<u64, DeliveryError> {
+        let mut count = 0;
+        let mut after = 0;
+        while let Some((last, letters)) = self.selected(after, selection)? {
+            let mut change = self.inner.deliveries.change();
+            for (id, _) in &letters {
+                change.drop_dead_letter(*id);
+            }
+            self.inner.deliveries.commit(change)?;
+            count += letters.len() as u64;
+            after = last;
+        }
+        Ok(count)
+    }
+
+    /// The dead letters of a selection, of those behind `after` that are read at once, and the last of
+    /// these.
+    fn selected(&self, after: u64, selection: &Selection) -> Result<Option<Page>, DeliveryError> {
+        let mut letters = match selection {
+            Selection::Id(id) if *id <= after => Vec::new(),
+            Selection::Id(id) => {
+                let letter = self.inner.deliveries.dead_letter(*id)?;
+                letter.map(|letter| (*id, letter)).into_iter().collect()
+            }
+            _ => self.inner.deliveries.dead_letters(after, LETTERS)?,
+        };
+        let Some((last, _)) = letters.last() else {
+            return Ok(None);
+        };
+        let last = *last;
+        letters.retain(|(id, letter)| selection.has(*id, letter));
+        Ok(Some((last, letters)))
+    }
+}
