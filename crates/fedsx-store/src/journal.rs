@@ -153,17 +153,23 @@ impl Journal {
         self.marks.durable().offset
     }
 
-    /// Makes room for a batch of at most `bytes` of headers and payloads and `entries` frames, so that
-    /// the next [`Journal::write`] goes where it says: what points to an entry can be made before the
-    /// entry is written.
+    /// The longest batch that is taken, frames and header included, bytes.
+    #[must_use]
+    pub fn batch_limit(&self) -> u64 {
+        let room = u64::from(self.options.segment_bytes).saturating_sub(SEGMENT_HEADER as u64);
+        room.min(BATCH_BYTES)
+    }
+
+    /// Makes room for a batch of at most `bytes`, frames and header included, so that the next
+    /// [`Journal::write`] goes where it says: what points to an entry can be made before the entry is
+    /// written.
     ///
     /// # Errors
     /// [`JournalError::TooLarge`] with nothing done; when a new segment was needed and could not be
     /// begun, the journal is poisoned.
-    pub fn reserve(&mut self, entries: usize, bytes: u64) -> Result<Places, JournalError> {
+    pub fn reserve(&mut self, bytes: u64) -> Result<Places, JournalError> {
         self.marks.check()?;
-        let frames = (entries * FRAME_HEADER) as u64;
-        self.make_room(BATCH_HEADER as u64 + frames + bytes)?;
+        self.make_room(bytes)?;
         let position = self.position + BATCH_HEADER as u64;
         Ok(Places {
             segment: self.segment.number,
@@ -263,8 +269,7 @@ impl Journal {
 
     /// Begins a new segment when the present one does not hold `length` more bytes.
     fn make_room(&mut self, length: u64) -> Result<(), JournalError> {
-        let room = u64::from(self.options.segment_bytes).saturating_sub(SEGMENT_HEADER as u64);
-        let limit = room.min(BATCH_BYTES);
+        let limit = self.batch_limit();
         if length > limit {
             return Err(JournalError::TooLarge {
                 bytes: length,

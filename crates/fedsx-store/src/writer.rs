@@ -14,6 +14,8 @@ use fedsx_core::apply::apply;
 use fedsx_core::cid::Digest;
 use fedsx_core::decide::{Draft, Recheck, recheck};
 use fedsx_core::entry::{Activity, Control, Header, Joined, LogId, Subject};
+use fedsx_core::limits;
+use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{At, State, StateError};
 use tokio::sync::{oneshot, watch};
 
@@ -23,8 +25,12 @@ use crate::journal::{Journal, JournalError, Places};
 use crate::queue::{AppendError, Appended, Priority, Queue, Reply, Work};
 use crate::schema::{self, Table, key};
 
-/// Beyond header strings and payload, what an entry takes in a batch at most, bytes.
-const ENTRY_OVERHEAD: usize = 1_024;
+/// Beside its strings, logs and payload, what an entry takes in a batch at most, bytes.
+const ENTRY_OVERHEAD: usize = 512;
+/// What a place in a log takes in a header at most, bytes.
+const LOG_BYTES: usize = 32;
+/// What a batch takes beside its entries, bytes.
+const BATCH_OVERHEAD: u64 = 64;
 
 /// A handle by which everybody appends.
 #[derive(Clone, Debug)]
@@ -185,13 +191,36 @@ impl Writer {
         Ok(())
     }
 
-    /// One batch: look again at each input, encode, one `fdatasync`, index, answer all.
+    /// What waits: in one batch, or in as many as a segment of the journal asks for.
     pub(crate) fn step(&mut self, inputs: Vec<(Work, Reply)>) -> Result<(), WriterError> {
-        let bound: usize = inputs.iter().map(|(work, _)| size_bound(work)).sum();
+        let limit = self.journal.batch_limit();
+        let mut batch = Vec::with_capacity(inputs.len());
+        let mut bound = BATCH_OVERHEAD;
+        for (work, reply) in inputs {
+            let size = size_bound(&work);
+            if BATCH_OVERHEAD + size > limit {
+                let why = "the journal's segments are too small for it";
+                let refusal = Refusal::new(Code::TooLarge, why);
+                // Who no longer waits has lost the answer.
+                let _gone = reply.send(Err(refusal.into()));
+                continue;
+            }
+            if bound + size > limit {
+                self.batch(std::mem::take(&mut batch), bound)?;
+                bound = BATCH_OVERHEAD;
+            }
+            bound += size;
+            batch.push((work, reply));
+        }
+        self.batch(batch, bound)
+    }
+
+    /// One batch: look again at each input, encode, one `fdatasync`, index, answer all.
+    fn batch(&mut self, inputs: Vec<(Work, Reply)>, bound: u64) -> Result<(), WriterError> {
         let mut step = Step {
             entries: Vec::with_capacity(inputs.len()),
             pending: Pending::new(),
-            places: self.journal.reserve(2 * inputs.len(), bound as u64)?,
+            places: self.journal.reserve(bound)?,
             next_offset: self.journal.next_offset(),
             last: None,
             answers: Vec::with_capacity(inputs.len()),
@@ -388,19 +417,28 @@ pub(crate) fn applied_key() -> Vec<u8> {
     key(Table::Meta, &[b"applied"])
 }
 
-/// What an input takes in the journal at most, bytes.
-fn size_bound(work: &Work) -> usize {
+/// What an input takes in the journal at most, bytes: twice, because a proof may be attached and the
+/// activity placed besides.
+fn size_bound(work: &Work) -> u64 {
     let (strings, logs) = match work {
-        Work::Append(draft) => {
-            // Twice, because a proof may be attached and the activity placed besides.
-            let activity = &draft.activity;
-            let hidden: usize = activity.hidden.iter().map(|url| url.len() + 8).sum();
-            // An effect repeats at most five URLs.
-            let urls = 12 * fedsx_core::limits::URL_BYTES;
-            (urls + hidden, draft.logs.len())
-        }
+        Work::Append(draft) => (header_strings(&draft.activity), draft.logs.len()),
         Work::Place { logs, .. } => (0, logs.len()),
-        Work::Control { .. } => (2 * fedsx_core::limits::URL_BYTES, 0),
+        Work::Control { .. } => (limits::URL_BYTES, 0),
     };
-    2 * (ENTRY_OVERHEAD + work.payload_len()) + strings + 32 * logs
+    (2 * (ENTRY_OVERHEAD + strings + LOG_BYTES * logs + work.payload_len())) as u64
+}
+
+/// The strings of a header, which are all of it but some numbers.
+fn header_strings(activity: &Activity) -> usize {
+    let lists = [&activity.hidden, &activity.audience];
+    let lists: usize = lists.into_iter().flatten().map(|url| url.len() + 8).sum();
+    // An effect names at most four URLs, and an actor's beginning a few keys.
+    let effect = if activity.effect.is_some() {
+        4 * limits::URL_BYTES + 4_096
+    } else {
+        0
+    };
+    let object = activity.object_id.as_ref().map_or(0, String::len);
+    let key = activity.key.as_ref().map_or(0, String::len);
+    activity.id.len() + activity.verb.len() + activity.actor.len() + object + key + lists + effect
 }
