@@ -212,6 +212,18 @@ impl Moment<'_> {
                 });
                 Ok(())
             }
+            Control::Equivocation {
+                kept, id, actor, ..
+            } => {
+                let (actor, id, kept) = (actor.clone(), id.clone(), *kept);
+                rows.push(Row::Evidence {
+                    actor,
+                    id,
+                    kept,
+                    at,
+                });
+                Ok(())
+            }
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
         }
     }

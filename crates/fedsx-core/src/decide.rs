@@ -14,7 +14,8 @@ use bytes::Bytes;
 
 use crate::actor::PeerActor;
 use crate::address::Instance;
-use crate::entry::{Activity, Joined, LogId};
+use crate::cid::Digest;
+use crate::entry::{Activity, Authenticated, Joined, LogId};
 use crate::evidence::Need;
 use crate::refusal::Refusal;
 use crate::state::{State, StateError};
@@ -94,10 +95,15 @@ pub enum Recheck {
     Place(Vec<Joined>),
     /// It is here without a proof, and this copy has one.
     AttachProof,
+    /// Another document with a proof is kept under its `id`.
+    Equivocation {
+        /// That document.
+        kept: Digest,
+        /// Whether this one is worth keeping as evidence.
+        evidence: bool,
+    },
     /// What it was decided on has changed: decide again.
     Changed,
-    /// It can't be appended any more.
-    Refused(Refusal),
 }
 
 /// Looks again at what can have changed since a draft was decided: replay, equivocation, and the
@@ -136,10 +142,15 @@ pub fn recheck(
         return Ok(Recheck::Place(join(&mut missing.into_iter())?));
     }
     if let Some(other) = state.digest_of_id(&activity.id)? {
-        return match ingest::same_id(state, activity.authenticated, &other)? {
-            Some(refusal) => Ok(Recheck::Refused(refusal)),
-            None => Ok(Recheck::Replay),
-        };
+        if !ingest::is_equivocation(state, activity.authenticated, &other)? {
+            return Ok(Recheck::Replay);
+        }
+        let evidence = activity.authenticated == Authenticated::Proof
+            && state.has_evidence_room(&activity.actor, &activity.id)?;
+        return Ok(Recheck::Equivocation {
+            kept: other,
+            evidence,
+        });
     }
     if authority::changed(state, activity)? {
         return Ok(Recheck::Changed);

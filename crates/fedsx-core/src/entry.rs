@@ -349,6 +349,22 @@ pub enum Control {
         #[n(2)]
         key: String,
     },
+    /// Two proved documents of one actor under one `id`; the payload is the second one.
+    #[n(13)]
+    Equivocation {
+        /// The document that was kept first.
+        #[n(0)]
+        kept: Digest,
+        /// Their `id`.
+        #[n(1)]
+        id: String,
+        /// Their actor.
+        #[n(2)]
+        actor: String,
+        /// The notation of the payload.
+        #[n(3)]
+        notation: Notation,
+    },
     /// Every relation with a peer ends, because the peer is gone.
     #[n(3)]
     PeerGone {

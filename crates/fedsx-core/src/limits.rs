@@ -22,5 +22,7 @@ pub const URL_BYTES: usize = 2_048;
 pub const RECIPIENTS: usize = 1_000;
 /// Keys looked at in one actor document.
 pub const KEYS: usize = 32;
+/// Equivocations of one actor of which the evidence is kept.
+pub const EVIDENCE_PER_ACTOR: usize = 100;
 /// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.
 pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;

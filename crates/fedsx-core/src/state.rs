@@ -171,6 +171,8 @@ pub trait State {
     fn actor_of(&self, id: &str) -> Result<Option<String>, StateError> {
         Ok(self.activity_of_id(id)?.map(|activity| activity.actor))
     }
+    /// Whether evidence of an equivocation under `id` would be new, and there is room for it.
+    fn has_evidence_room(&self, actor: &str, id: &str) -> Result<bool, StateError>;
     /// How many entries a log has.
     fn log_len(&self, log: LogId) -> Result<u64, StateError>;
     /// The relation of a local actor with a peer, in one direction.
@@ -236,6 +238,13 @@ pub enum Row {
         actor: ActorNo,
         peer: String,
         owed: Vec<Owed>,
+    },
+    /// Two documents stand under one `id`; the second is in the entry.
+    Evidence {
+        actor: String,
+        id: String,
+        kept: Digest,
+        at: At,
     },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },

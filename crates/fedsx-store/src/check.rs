@@ -201,7 +201,7 @@ impl Check {
                 self.joined(offset, joined);
                 Ok(())
             }
-            Subject::Control(Control::PeerGone { .. }) => Ok(()),
+            Subject::Control(Control::PeerGone { .. } | Control::Equivocation { .. }) => Ok(()),
         };
         if let Err(what) = outcome {
             self.fault(offset, what);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Subject};
 use fedsx_core::follow::{Direction, Owed, Relation};
+use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
     Actor, At, Blocks, Follower, OutboxTotals, RelationTotals, Seen, State, StateError,
 };
@@ -265,6 +266,13 @@ impl<R: Rows> State for Index<R> {
         let activity = self.header_of(&digest)?;
         let created = activity.filter(|create| create.object_id.as_deref() == Some(object_id));
         Ok(created.map(|create| create.actor))
+    }
+
+    fn has_evidence_room(&self, actor: &str, id: &str) -> Result<bool, StateError> {
+        let of_actor = key(Table::Evidence, &[&url_hash(actor)]);
+        let of_id = key(Table::Evidence, &[&url_hash(actor), &url_hash(id)]);
+        let kept = self.scan(&of_actor, EVIDENCE_PER_ACTOR, false)?;
+        Ok(kept.len() < EVIDENCE_PER_ACTOR && kept.iter().all(|(key, _)| *key != of_id))
     }
 
     fn log_len(&self, log: LogId) -> Result<u64, StateError> {

@@ -8,7 +8,7 @@
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{ActorNo, LogId, Side};
 use fedsx_core::follow::{Direction, Relation};
-use fedsx_core::state::{Blocks, Row};
+use fedsx_core::state::{At, Blocks, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
@@ -52,6 +52,8 @@ pub enum Table {
     OutboxTotals = 0x0f,
     /// Actor → [`fedsx_core::state::RelationTotals`].
     RelationTotals = 0x10,
+    /// Hash of an actor's URL, hash of an `id` → [`EvidenceRow`].
+    Evidence = 0x11,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -66,6 +68,23 @@ pub(crate) struct Of<T> {
     pub(crate) peer: String,
     #[n(1)]
     pub(crate) value: T,
+}
+
+/// Two proved documents under one `id`.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct EvidenceRow {
+    /// Whose.
+    #[n(0)]
+    pub actor: String,
+    /// Their `id`.
+    #[n(1)]
+    pub id: String,
+    /// The one kept first.
+    #[n(2)]
+    pub kept: Digest,
+    /// The entry that holds the second.
+    #[n(3)]
+    pub at: At,
 }
 
 /// The 16 bytes by which a URL stands in a key.
@@ -166,6 +185,23 @@ pub fn write(row: Row, batch: &mut Batch) {
         Row::Log { joined, at } => batch.put(log_key(joined.log, joined.seq), encode(at)),
         Row::Placed { digest, joined } => {
             batch.put(placed_key(&digest, joined.log), joined.seq.to_be_bytes());
+        }
+        Row::Evidence {
+            actor,
+            id,
+            kept,
+            at,
+        } => {
+            let key = key(Table::Evidence, &[&url_hash(&actor), &url_hash(&id)]);
+            batch.put(
+                key,
+                encode(EvidenceRow {
+                    actor,
+                    id,
+                    kept,
+                    at,
+                }),
+            );
         }
         Row::FanOut { offset, actor } => {
             batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Subject};
+use fedsx_core::entry::{Activity, ActorNo, Control, Header, LogId, Subject};
 use fedsx_core::follow::{Direction, Owed, Phase, Relation};
 use fedsx_core::notation::{Notation, NotationError, read_document};
 use fedsx_core::state::{Actor, At, Follower, State, StateError};
@@ -262,6 +262,22 @@ impl View {
         }))
     }
 
+    /// The evidence kept against an actor: for each `id`, the document kept first and the entry of the
+    /// second.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn evidence(&self, actor: &str) -> Result<Vec<(Digest, Stored)>, ReadError> {
+        let prefix = key(Table::Evidence, &[&schema::url_hash(actor)]);
+        let rows = self.engine.scan_prefix(&prefix, usize::MAX, false)?;
+        rows.iter()
+            .map(|(_, value)| {
+                let row: schema::EvidenceRow = index::decode(value)?;
+                Ok((row.kept, self.at(row.at)?))
+            })
+            .collect()
+    }
+
     /// Entries of a log.
     ///
     /// # Errors
@@ -459,7 +475,9 @@ pub(crate) fn stored(frame: crate::journal::Frame) -> Result<Stored, ReadError> 
         Header::decode(&frame.header).map_err(|source| ReadError::Header { offset, source })?;
     let notation = match &header.subject {
         Subject::Activity(activity) => activity.notation,
-        Subject::Control(fedsx_core::entry::Control::ProofAttached { notation, .. }) => *notation,
+        Subject::Control(
+            Control::ProofAttached { notation, .. } | Control::Equivocation { notation, .. },
+        ) => *notation,
         Subject::Control(_) => Notation::Json,
     };
     Ok(Stored {

@@ -309,7 +309,13 @@ impl Writer {
         let (subject, joined, payload) = match found {
             Recheck::Replay => return Ok(Ok(Appended::Replay)),
             Recheck::Changed => return Ok(Err(AppendError::Changed)),
-            Recheck::Refused(refusal) => return Ok(Err(refusal.into())),
+            Recheck::Equivocation { kept, evidence } => {
+                if evidence {
+                    self.keep_evidence(step, &draft, kept)?;
+                }
+                let why = "another document with a valid proof is kept under this `id`";
+                return Ok(Err(Refusal::new(Code::Equivocation, why).into()));
+            }
             Recheck::Append(joined) => {
                 let activity = Activity {
                     joined: joined.clone(),
@@ -341,6 +347,24 @@ impl Writer {
             digest: draft.activity.digest,
             notation: draft.activity.notation,
             key: draft.activity.key.clone().unwrap_or_default(),
+        };
+        let subject = Subject::Control(control);
+        self.push(step, subject, draft.payload.clone(), draft.received_ms)?;
+        Ok(())
+    }
+
+    /// The second document under an `id` is evidence against its actor.
+    fn keep_evidence(
+        &self,
+        step: &mut Step,
+        draft: &Draft,
+        kept: Digest,
+    ) -> Result<(), WriterError> {
+        let control = Control::Equivocation {
+            kept,
+            id: draft.activity.id.clone(),
+            actor: draft.activity.actor.clone(),
+            notation: draft.activity.notation,
         };
         let subject = Subject::Control(control);
         self.push(step, subject, draft.payload.clone(), draft.received_ms)?;

@@ -81,18 +81,15 @@ fn target(facts: Facts<'_>, name: &str) -> Result<Actor, DecideError> {
     Ok(actor.ok_or_else(refusal)?)
 }
 
-/// Two documents under one `id`: an equivocation where both are proved, else the first wins.
-pub(super) fn same_id(
+/// Whether a second document under one `id` is an equivocation: both are proved. Otherwise the first
+/// wins, because servers reword what they serve without a proof all the time.
+pub(super) fn is_equivocation(
     state: &dyn State,
     authenticated: Authenticated,
     other: &Digest,
-) -> Result<Option<Refusal>, StateError> {
+) -> Result<bool, StateError> {
     let kept = state.seen(other)?;
-    let both = is_proved(authenticated) && kept.is_some_and(|kept| kept.proved);
-    Ok(both.then(|| {
-        let why = "another document with a valid proof is kept under this `id`";
-        Refusal::new(Code::Equivocation, why)
-    }))
+    Ok(is_proved(authenticated) && kept.is_some_and(|kept| kept.proved))
 }
 
 struct Here<'a> {
@@ -146,12 +143,13 @@ impl Here<'_> {
         if let Some(other) = facts.state.digest_of_id(&envelope.id)?
             && other != verified.document().digest
         {
-            return match same_id(facts.state, verified.authenticated(), &other)? {
-                Some(refusal) => Err(refusal.into()),
-                None => Ok(Decision::Dropped(
+            if !is_equivocation(facts.state, verified.authenticated(), &other)? {
+                return Ok(Decision::Dropped(
                     "the first document under this `id` is kept",
-                )),
-            };
+                ));
+            }
+            // The writer refuses it, and keeps it as evidence.
+            return Ok(self.append(verified, published_ms, None, followers, Vec::new()));
         }
         let effect = match authority::judge(facts, envelope)? {
             Meaning::Plain => None,
@@ -168,14 +166,23 @@ impl Here<'_> {
         if logs.is_empty() {
             return Ok(Decision::Dropped("it is about nobody and nothing here"));
         }
-        let activity = activity(verified, published_ms, effect, followers);
-        let document = verified.document();
-        Ok(Decision::Append(Box::new(Draft {
-            activity,
+        Ok(self.append(verified, published_ms, effect, followers, logs))
+    }
+
+    fn append(
+        &self,
+        verified: &Verified,
+        published_ms: i64,
+        effect: Option<Effect>,
+        followers: Option<&str>,
+        logs: Vec<LogId>,
+    ) -> Decision {
+        Decision::Append(Box::new(Draft {
+            activity: activity(verified, published_ms, effect, followers),
             logs,
-            payload: document.bytes.clone(),
-            received_ms: facts.now_ms,
-        })))
+            payload: verified.document().bytes.clone(),
+            received_ms: self.facts.now_ms,
+        }))
     }
 
     /// Stage 8: the inboxes it is for, without those that block its actor.

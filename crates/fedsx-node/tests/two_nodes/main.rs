@@ -327,8 +327,17 @@ async fn one_proved_document_stands_under_an_id() {
     );
     let other = b.resign("bob", &with(&first, "summary", "another".into()));
     a.receive(None, &first).await.expect("the first");
-    let refusal = a.receive(None, &other).await.expect_err("the second");
-    assert_eq!(refusal.code, Code::Equivocation);
+    for _ in 0..2 {
+        let refusal = a.receive(None, &other).await.expect_err("the second");
+        assert_eq!(refusal.code, Code::Equivocation);
+    }
+    let evidence = a.node.view().evidence(BOB).expect("reads");
+    let [(kept, second)] = evidence.as_slice() else {
+        panic!("one pair is kept: {evidence:?}");
+    };
+    assert_eq!(*kept, fedsx_core::cid::cid(&first).digest);
+    assert_eq!(second.map().expect("reads"), other);
+    a.close_and_compare();
 }
 
 fn with(document: &Map, key: &str, value: Value) -> Map {
