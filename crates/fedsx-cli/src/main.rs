@@ -1,2 +1,117 @@
-//! placeholder
-fn main() {}
+//! `fedsx`: runs fed-sx instances and drives them.
+//!
+//! The command line is read in `args`, settings are resolved once in `config`, tasks belong to
+//! `wiring`; commands are thin clients of the admin API. Deliberately absent: any rule of the
+//! protocol.
+
+mod admin_file;
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod logging;
+mod output;
+mod shutdown;
+mod wiring;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
+
+use args::{Args, Command, Global};
+use commands::{actor, deliveries, demo, follow, post, read, status, store};
+use config::Config;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to be done when stderr is gone too.
+            let _ = writeln!(anstream::stderr(), "fedsx: {error:#}");
+            failure::exit_of(&error).into()
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let Args { global, command } = args;
+    match command {
+        Command::Completions { shell } => {
+            completions(shell);
+            Ok(())
+        }
+        Command::Serve(serve) => {
+            let config = settings(&global, &serve)?;
+            wiring::run(&global, config)
+        }
+        Command::Verify => store::verify(&global),
+        Command::Reindex => store::reindex(&global, &settings(&global, &args::Serve::default())?),
+        Command::Journal(args::Journal::Dump { from }) => store::dump(&global, from),
+        command => runtime()?.block_on(ask(&global, command)),
+    }
+}
+
+/// Commands that ask the server.
+async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
+    use follow::Verb;
+    match command {
+        Command::Actor(command) => actor::run(global, command).await,
+        Command::Follow(pair) => follow::run(global, Verb::Follow, pair).await,
+        Command::Unfollow(pair) => follow::run(global, Verb::Unfollow, pair).await,
+        Command::Accept(pair) => follow::run(global, Verb::Accept, pair).await,
+        Command::Reject(pair) => follow::run(global, Verb::Reject, pair).await,
+        Command::Block(pair) => follow::run(global, Verb::Block, pair).await,
+        Command::Unblock(pair) => follow::run(global, Verb::Unblock, pair).await,
+        Command::FollowRequests(named) => {
+            follow::list(global, follow::Which::Requests, named).await
+        }
+        Command::Followers(named) => follow::list(global, follow::Which::Followers, named).await,
+        Command::Following(named) => follow::list(global, follow::Which::Following, named).await,
+        Command::Post(post) => post::post(global, post).await,
+        Command::Publish { name, file } => post::publish(global, name, &file).await,
+        Command::Timeline(named) => read::list(global, read::Which::Timeline, named).await,
+        Command::Outbox(named) => read::list(global, read::Which::Outbox, named).await,
+        Command::Inbox(named) => read::list(global, read::Which::Inbox, named).await,
+        Command::Tail(tail) => read::tail(global, tail).await,
+        Command::Get { what } => read::get(global, what).await,
+        Command::Deliveries => deliveries::lanes(global).await,
+        Command::DeadLetters { action } => deliveries::dead_letters(global, action).await,
+        Command::Status { digest } => status::run(global, digest).await,
+        Command::Demo { exit } => demo::run(exit).await,
+        // The others need no server.
+        Command::Serve(_)
+        | Command::Verify
+        | Command::Reindex
+        | Command::Journal(_)
+        | Command::Completions { .. } => Ok(()),
+    }
+}
+
+fn settings(global: &Global, serve: &args::Serve) -> Result<Config, Failure> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::resolve(&global.data_dir, environment, serve)
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// One thread is enough for a client.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")
+}
+
+fn completions(shell: args::Shell) {
+    let shell = match shell {
+        args::Shell::Bash => Shell::Bash,
+        args::Shell::Zsh => Shell::Zsh,
+        args::Shell::Fish => Shell::Fish,
+    };
+    clap_complete::generate(shell, &mut Args::command(), "fedsx", &mut std::io::stdout());
+}

@@ -1,0 +1,371 @@
+//! The command line as it stands: words and flags, nothing looked up and nothing decided.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+/// What `--help` says after the options.
+const EXITS: &str = "\
+Exit codes:
+  0  done
+  1  refused or failed; one sentence on stderr says why and what to do
+  2  wrong usage or configuration
+  3  no server answers
+
+Settings of `serve`: DATA_DIR/fedsx.toml, then FEDSX_SECTION_KEY, then --set
+section.key=value, each over the one before. NO_COLOR is obeyed.";
+
+/// fed-sx: a federated activity server, and the commands that drive it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "fedsx", version, after_help = EXITS, max_term_width = 120)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Taken by every command.
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Global {
+    /// Where the instance keeps everything; a running server is found through it
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "./fedsx-data"
+    )]
+    pub(crate) data_dir: PathBuf,
+    /// How answers are written
+    #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = Form::Table)]
+    pub(crate) output: Form,
+    /// The admin address of a server elsewhere
+    #[arg(long, global = true, value_name = "URL", requires = "token_file")]
+    pub(crate) admin: Option<String>,
+    /// The file with its token
+    #[arg(long, global = true, value_name = "FILE", requires = "admin")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    Table,
+    /// Lists as one array, single answers as one object
+    Json,
+    /// The same, as S-expressions
+    Sx,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an instance
+    Serve(Serve),
+    /// Show two instances federating, from nothing
+    Demo {
+        /// End after the last step instead of waiting for Ctrl-C
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Create, list and show actors
+    #[command(subcommand)]
+    Actor(Actor),
+    /// Ask to follow WHO
+    Follow(Pair),
+    /// Stop following WHO
+    Unfollow(Pair),
+    /// Who asked to follow NAME and has no answer yet
+    FollowRequests(Named),
+    /// Let WHO follow NAME
+    Accept(Pair),
+    /// Refuse WHO's request to follow NAME, or end its follow
+    Reject(Pair),
+    /// Cut every relation with WHO, and refuse new ones
+    Block(Pair),
+    /// Lift a block
+    Unblock(Pair),
+    /// Who follows NAME
+    Followers(Named),
+    /// Whom NAME follows
+    Following(Named),
+    /// Publish a note
+    Post(Post),
+    /// Publish a document, JSON or SX; `-` reads it from stdin
+    Publish {
+        /// An actor of this instance
+        name: String,
+        /// The document
+        file: PathBuf,
+    },
+    /// What NAME wrote and received, newest first
+    Timeline(Named),
+    /// What NAME published, newest first
+    Outbox(Named),
+    /// What NAME received, newest first
+    Inbox(Named),
+    /// Every activity when it is stored (in JSON: one object a line)
+    Tail(Tail),
+    /// One activity or actor
+    Get {
+        /// A CID, or the URL of an activity, object or actor kept here
+        #[arg(value_name = "CID-or-URL")]
+        what: String,
+    },
+    /// Check every frame, CID, proof and log of the data directory; works beside a running server
+    Verify,
+    /// Build the index anew from the journal; the server must be stopped
+    Reindex,
+    /// Read the journal
+    #[command(subcommand)]
+    Journal(Journal),
+    /// What is still to be delivered, by host
+    Deliveries,
+    /// What could not be delivered
+    DeadLetters {
+        #[command(subcommand)]
+        action: Option<DeadLetters>,
+    },
+    /// How the instance is
+    Status {
+        /// Hash the derived rows of the index, to compare it with a rebuilt one
+        #[arg(long)]
+        digest: bool,
+    },
+    /// A completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Debug, Default, Group)]
+pub(crate) struct Serve {
+    /// Address of the public listener; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Address of the admin listener; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<String>,
+    /// The base URL that others reach this instance by [default: that of --listen]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The index engine: fjall, sled or memory
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) store: Option<String>,
+    /// Federate with plain http and private addresses (development); implied by a loopback base URL
+    #[arg(long)]
+    pub(crate) allow_private_peers: bool,
+    /// A setting, such as delivery.retry=30s,5m
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Actor {
+    /// Create an actor
+    Create {
+        /// 1 to 64 characters of a-z, 0-9 and _
+        name: String,
+        /// What it is
+        #[arg(long, value_enum, default_value_t = Kind::Person)]
+        kind: Kind,
+        /// The name shown to people
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+        /// A sentence about it
+        #[arg(long, value_name = "TEXT")]
+        summary: Option<String>,
+        /// Answer follow requests by hand
+        #[arg(long)]
+        manual_approval: bool,
+    },
+    /// All actors of this instance
+    List {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// One actor
+    Show {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Kind {
+    Person,
+    Service,
+    Group,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Pair {
+    /// An actor of this instance
+    pub(crate) name: String,
+    /// acct:user@host, @user@host, an actor's URL, or a name of this instance
+    pub(crate) who: String,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Named {
+    /// An actor of this instance
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+}
+
+#[derive(Clone, Copy, Debug, Group)]
+pub(crate) struct Limit {
+    /// How many at most
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Post {
+    /// An actor of this instance
+    pub(crate) name: String,
+    /// What to say
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) text: String,
+    /// Address it to WHO: acct:user@host, @user@host, an actor's URL, or a name of this instance
+    #[arg(long, value_name = "WHO")]
+    pub(crate) to: Vec<String>,
+    /// Who may read it [default: with --to, those alone; else public]
+    #[arg(long, value_enum)]
+    pub(crate) visibility: Option<Visibility>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Visibility {
+    /// Everybody
+    Public,
+    /// The followers, and those addressed
+    Followers,
+    /// Those addressed
+    Direct,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Tail {
+    /// Begin after this offset [default: the last ten entries]
+    #[arg(long, value_name = "N")]
+    pub(crate) from: Option<u64>,
+    /// End after so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Journal {
+    /// Every entry, oldest first (in JSON: one object a line); works beside a running server
+    Dump {
+        /// Begin at this offset
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        from: u64,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// Put them back into their queues
+    Retry(Letters),
+    /// Drop them
+    Drop(Letters),
+}
+
+#[derive(Clone, Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Letters {
+    /// The id of one
+    pub(crate) id: Option<String>,
+    /// All to one host
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_page() {
+        insta::assert_snapshot!(Args::command().term_width(100).render_help());
+    }
+
+    #[test]
+    fn the_help_page_of_serve() {
+        let mut args = Args::command().term_width(100);
+        args.build();
+        let serve = args.find_subcommand_mut("serve").expect("a command");
+        insta::assert_snapshot!(serve.render_long_help());
+    }
+
+    #[test]
+    fn the_forms_that_are_promised() {
+        for line in [
+            "serve --listen 127.0.0.1:8080 --admin-listen 127.0.0.1:8081 --url http://127.0.0.1:8080 --store sled \
+             --allow-private-peers --set delivery.retry=1s --set log.level=debug --data-dir d",
+            "demo --exit",
+            "actor create alice --kind group --display-name A --summary S --manual-approval",
+            "actor list",
+            "actor show alice",
+            "follow alice acct:bob@127.0.0.1:9998",
+            "unfollow alice acct:bob@127.0.0.1:9998",
+            "follow-requests alice",
+            "accept alice bob",
+            "reject alice bob",
+            "followers alice --output json",
+            "following alice --data-dir d",
+            "post alice text --to a --to b --visibility followers",
+            "post alice -5",
+            "publish alice -",
+            "timeline alice --limit 10000",
+            "outbox alice --limit 1",
+            "inbox alice",
+            "tail",
+            "get baga",
+            "verify",
+            "reindex",
+            "journal dump --from 7",
+            "deliveries",
+            "dead-letters",
+            "dead-letters retry 7",
+            "dead-letters drop --all",
+            "status --digest",
+            "completions zsh",
+            "--data-dir d --output sx status --admin http://127.0.0.1:1 --token-file f",
+        ] {
+            let words =
+                std::iter::once("fedsx").chain(line.split(' ').filter(|word| !word.is_empty()));
+            assert!(Args::try_parse_from(words).is_ok(), "{line}");
+        }
+        for wrong in [
+            "timeline alice --limit 10001",
+            "dead-letters retry",
+            "dead-letters drop 7 --all",
+            "status --admin http://127.0.0.1:1",
+        ] {
+            let words = std::iter::once("fedsx").chain(wrong.split(' '));
+            assert!(Args::try_parse_from(words).is_err(), "{wrong}");
+        }
+    }
+}

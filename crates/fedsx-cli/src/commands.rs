@@ -1,0 +1,11 @@
+//! The commands, one family a file: each asks the admin API and writes the answer.
+
+pub(crate) mod actor;
+pub(crate) mod connect;
+pub(crate) mod deliveries;
+pub(crate) mod demo;
+pub(crate) mod follow;
+pub(crate) mod post;
+pub(crate) mod read;
+pub(crate) mod status;
+pub(crate) mod store;

@@ -1,0 +1,126 @@
+//! `actor create|list|show`.
+
+use anyhow::Context as _;
+use fedsx_admin::proto;
+use fedsx_core::notation::json;
+use fedsx_core::value::Value;
+
+use super::connect::{connect, pages};
+use crate::args::{Actor, Global, Kind, Limit};
+use crate::failure::Failure;
+use crate::output::{actor_value, clean, published_value, stdout};
+
+/// Runs it.
+pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
+    match command {
+        Actor::Create {
+            name,
+            kind,
+            display_name,
+            summary,
+            manual_approval,
+        } => {
+            let kind = match kind {
+                Kind::Person => proto::ActorKind::Person,
+                Kind::Service => proto::ActorKind::Service,
+                Kind::Group => proto::ActorKind::Group,
+            };
+            let request = proto::CreateActorRequest {
+                name,
+                kind: kind.into(),
+                display_name,
+                summary,
+                manual_approval,
+            };
+            create(global, request).await
+        }
+        Actor::List { limit } => list(global, limit).await,
+        Actor::Show { name } => show(global, name).await,
+    }
+}
+
+async fn create(global: &Global, request: proto::CreateActorRequest) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let answer = client.create_actor(request).await.map_err(Failure::from)?;
+    let actor = answer.actor.context("the server sent no actor")?;
+    let published = answer.published.context("the server sent no activity")?;
+    let mut value = actor_value(&actor)?;
+    for (key, member) in published_value(&published).iter() {
+        value.insert(key.clone(), member.clone());
+    }
+    stdout(global.output).one(&value, || {
+        format!(
+            "{} is here\n  handle  {}\n  url     {}",
+            actor.name, actor.handle, actor.url
+        )
+    })?;
+    Ok(())
+}
+
+async fn list(global: &Global, limit: Limit) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let mut list = stdout(global.output).list(&[
+        "name",
+        "kind",
+        "followers",
+        "following",
+        "outbox",
+        "inbox",
+        "url",
+    ]);
+    pages(limit.limit, async |limit, page_token| {
+        let request = proto::ListActorsRequest { limit, page_token };
+        let answer = client.list_actors(request).await.map_err(Failure::from)?;
+        for actor in &answer.actors {
+            let value = actor_value(actor)?;
+            list.push(&value, || {
+                let kind = value
+                    .get("kind")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                vec![
+                    actor.name.clone(),
+                    kind.to_owned(),
+                    actor.followers.to_string(),
+                    actor.following.to_string(),
+                    actor.outbox.to_string(),
+                    actor.inbox.to_string(),
+                    actor.url.clone(),
+                ]
+            })?;
+        }
+        Ok((answer.actors.len(), answer.next_page_token))
+    })
+    .await?;
+    list.finish("no actors yet; make one with `fedsx actor create NAME`")?;
+    Ok(())
+}
+
+async fn show(global: &Global, name: String) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let actor = client
+        .actor(proto::GetActorRequest { name })
+        .await
+        .map_err(Failure::from)?;
+    let value = actor_value(&actor)?;
+    stdout(global.output).one(&value, || {
+        let document = value.get("document").cloned().unwrap_or_default();
+        let member = |key| clean(document.get(key).and_then(Value::as_str).unwrap_or_default());
+        let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+        format!(
+            "{} ({kind})  {}\n  {}\n  handle     {}\n  url        {}\n  followers  {}\n  following  {}\n  \
+             outbox     {}\n  inbox      {}\n\n{}",
+            actor.name,
+            member("name"),
+            member("summary"),
+            actor.handle,
+            actor.url,
+            actor.followers,
+            actor.following,
+            actor.outbox,
+            actor.inbox,
+            json::pretty(&document),
+        )
+    })?;
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! `deliveries` and `dead-letters`.
+
+use fedsx_admin::proto;
+use fedsx_core::value::{Map, Value};
+
+use super::connect::{connect, pages};
+use crate::args::{DeadLetters, Global, Letters};
+use crate::failure::Failure;
+use crate::output::{clean, clock, short_cid, stdout};
+
+/// Lanes and dead letters listed at most.
+const LIMIT: u32 = 10_000;
+
+/// Lists the lanes.
+pub(crate) async fn lanes(global: &Global) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let columns = [
+        "host",
+        "state",
+        "queued",
+        "aside",
+        "in flight",
+        "failures",
+        "next try",
+        "last error",
+    ];
+    let mut list = stdout(global.output).list(&columns);
+    pages(LIMIT, async |limit, page_token| {
+        let request = proto::LanesRequest { limit, page_token };
+        let answer = client.lanes(request).await.map_err(Failure::from)?;
+        for lane in &answer.lanes {
+            list.push(&lane_value(lane), || {
+                vec![
+                    clean(&lane.host),
+                    lane.state.clone(),
+                    lane.queued.to_string(),
+                    lane.set_aside.to_string(),
+                    lane.in_flight.to_string(),
+                    lane.failures.to_string(),
+                    lane.next_try_ms.map_or(String::new(), clock),
+                    clean(&lane.last_error),
+                ]
+            })?;
+        }
+        Ok((answer.lanes.len(), answer.next_page_token))
+    })
+    .await?;
+    list.finish("everything is delivered")?;
+    Ok(())
+}
+
+fn lane_value(lane: &proto::Lane) -> Map {
+    Map::from([
+        ("host", Value::from(&*lane.host)),
+        ("state", Value::from(&*lane.state)),
+        ("queued", count(lane.queued)),
+        ("setAside", count(lane.set_aside)),
+        ("inFlight", count(lane.in_flight.into())),
+        ("failures", count(lane.failures.into())),
+        ("nextTry", lane.next_try_ms.map_or(Value::Nil, time)),
+        ("lastError", text_or_nil(&lane.last_error)),
+        ("oldestOffset", lane.oldest_offset.map_or(Value::Nil, count)),
+    ])
+}
+
+/// Lists, retries or drops dead letters.
+pub(crate) async fn dead_letters(
+    global: &Global,
+    action: Option<DeadLetters>,
+) -> anyhow::Result<()> {
+    match action {
+        None => list(global).await,
+        Some(DeadLetters::Retry(letters)) => retry(global, letters).await,
+        Some(DeadLetters::Drop(letters)) => drop(global, letters).await,
+    }
+}
+
+async fn list(global: &Global) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let columns = ["id", "given up", "host", "status", "actor", "cid", "answer"];
+    let mut list = stdout(global.output).list(&columns);
+    pages(LIMIT, async |limit, page_token| {
+        let request = proto::DeadLettersRequest { limit, page_token };
+        let answer = client.dead_letters(request).await.map_err(Failure::from)?;
+        for letter in &answer.dead_letters {
+            list.push(&letter_value(letter), || {
+                let status = if letter.status == 0 {
+                    "-".to_owned()
+                } else {
+                    letter.status.to_string()
+                };
+                let answer: String = clean(&letter.answer).chars().take(60).collect();
+                vec![
+                    letter.id.clone(),
+                    clock(letter.at_ms),
+                    clean(&letter.host),
+                    status,
+                    letter.actor.clone(),
+                    short_cid(&letter.cid),
+                    answer,
+                ]
+            })?;
+        }
+        Ok((answer.dead_letters.len(), answer.next_page_token))
+    })
+    .await?;
+    list.finish("no dead letters")?;
+    Ok(())
+}
+
+fn letter_value(letter: &proto::DeadLetter) -> Map {
+    let status = if letter.status == 0 {
+        Value::Nil
+    } else {
+        count(letter.status.into())
+    };
+    Map::from([
+        ("id", Value::from(&*letter.id)),
+        ("host", Value::from(&*letter.host)),
+        ("inbox", Value::from(&*letter.inbox)),
+        ("cid", Value::from(&*letter.cid)),
+        ("actor", Value::from(&*letter.actor)),
+        ("offset", count(letter.offset)),
+        ("status", status),
+        ("answer", text_or_nil(&letter.answer)),
+        ("at", time(letter.at_ms)),
+    ])
+}
+
+async fn retry(global: &Global, letters: Letters) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::RetryRequest {
+        selection: Some(selection(letters)),
+    };
+    let answer = client.retry(request).await.map_err(Failure::from)?;
+    told(global, "retried", answer.count)
+}
+
+async fn drop(global: &Global, letters: Letters) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::DropRequest {
+        selection: Some(selection(letters)),
+    };
+    let answer = client.discard(request).await.map_err(Failure::from)?;
+    told(global, "dropped", answer.count)
+}
+
+fn told(global: &Global, what: &str, many: u64) -> anyhow::Result<()> {
+    let value = Map::from([(what, count(many))]);
+    stdout(global.output).one(&value, || format!("{what} {many}"))?;
+    Ok(())
+}
+
+fn selection(letters: Letters) -> proto::Selection {
+    use proto::selection::Which;
+    let which = match letters {
+        Letters { id: Some(id), .. } => Which::Id(id),
+        Letters {
+            host: Some(host), ..
+        } => Which::Host(host),
+        Letters { all, .. } => Which::All(all),
+    };
+    proto::Selection { which: Some(which) }
+}
+
+pub(super) fn count(count: u64) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(fedsx_core::limits::INTEGER_MAX))
+}
+
+pub(super) fn time(ms: i64) -> Value {
+    Value::from(fedsx_core::time::format_rfc3339_ms(ms))
+}
+
+fn text_or_nil(text: &str) -> Value {
+    if text.is_empty() {
+        Value::Nil
+    } else {
+        Value::from(text)
+    }
+}

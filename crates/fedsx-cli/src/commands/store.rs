@@ -1,0 +1,258 @@
+//! `verify`, `reindex` and `journal dump`: the data directory itself, without a server.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use fedsx_core::cid::Cid;
+use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
+use fedsx_core::value::{Map, Value};
+use fedsx_store::Stored;
+use fedsx_store::check::{self, VerifyReport};
+
+use super::deliveries::{count, time};
+use crate::args::Global;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::output::{clean, clock, handle, short_cid, stdout};
+use crate::wiring;
+
+/// Checks everything that the journal holds.
+pub(crate) fn verify(global: &Global) -> anyhow::Result<()> {
+    let dir = journal_of(global)?;
+    let report = check::verify(dir)?;
+    stdout(global.output).one(&report_value(&report), || people(&report))?;
+    match report.faults.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::failed(format!(
+            "{} is damaged, first at offset {}: keep it as it is, and restore a backup beside it",
+            dir.display(),
+            first.offset
+        ))
+        .into()),
+    }
+}
+
+fn report_value(report: &VerifyReport) -> Map {
+    let faults: Vec<Value> = report
+        .faults
+        .iter()
+        .map(|fault| {
+            Value::Map(Map::from([
+                ("offset", count(fault.offset)),
+                ("what", Value::from(&*fault.what)),
+            ]))
+        })
+        .collect();
+    let torn = report.torn.as_ref().map_or(Value::Nil, |torn| {
+        Value::Map(Map::from([
+            ("offset", count(torn.offset)),
+            ("segment", count(torn.segment.into())),
+            ("position", count(torn.position.into())),
+            ("bytes", count(torn.bytes)),
+        ]))
+    });
+    Map::from([
+        ("clean", Value::from(report.faults.is_empty())),
+        ("entries", count(report.entries)),
+        ("activities", count(report.activities)),
+        ("proofs", count(report.proofs)),
+        ("logs", count(report.logs)),
+        ("faults", Value::from(faults)),
+        ("torn", torn),
+    ])
+}
+
+fn people(report: &VerifyReport) -> String {
+    let mut lines = vec![format!(
+        "{} entries, {} activities, {} proofs, {} logs: {}",
+        report.entries,
+        report.activities,
+        report.proofs,
+        report.logs,
+        if report.faults.is_empty() {
+            "all sound"
+        } else {
+            "DAMAGED"
+        },
+    )];
+    if let Some(torn) = &report.torn {
+        lines.push(format!(
+            "after offset {}: {} bytes that a crash left, or that are being written just now; the next start cuts \
+             them if they are torn",
+            torn.offset.saturating_sub(1),
+            torn.bytes
+        ));
+    }
+    lines.extend(
+        report
+            .faults
+            .iter()
+            .map(|fault| format!("offset {}: {}", fault.offset, fault.what)),
+    );
+    lines.join("\n")
+}
+
+/// Builds the index anew.
+pub(crate) fn reindex(global: &Global, config: &Config) -> anyhow::Result<()> {
+    let dir = journal_of(global)?;
+    let url =
+        fedsx_store::recorded_url(dir)?.context("the data directory does not say whose it is")?;
+    let options = wiring::store_options(config, dir, url);
+    let report = check::reindex(dir, &options)?;
+    let value = Map::from([
+        ("engine", Value::from(options.engine.as_str())),
+        ("entries", count(report.applied_again)),
+    ]);
+    stdout(global.output).one(&value, || {
+        format!(
+            "the {} index is made anew of {} entries",
+            options.engine, report.applied_again
+        )
+    })?;
+    Ok(())
+}
+
+/// Reads the journal out.
+pub(crate) fn dump(global: &Global, from: u64) -> anyhow::Result<()> {
+    let dir = journal_of(global)?;
+    let mut output = stdout(global.output);
+    check::dump(dir, from, &mut |stored| {
+        output.line(&dumped_value(&stored), || dumped_line(&stored))
+    })?;
+    Ok(())
+}
+
+fn dumped_value(stored: &Stored) -> Map {
+    let mut value = Map::from([
+        ("offset", count(stored.header.offset)),
+        ("received", time(stored.header.received_ms)),
+    ]);
+    match &stored.header.subject {
+        Subject::Activity(activity) => activity_members(&mut value, activity),
+        Subject::Control(control) => control_members(&mut value, control),
+    }
+    if !stored.document.is_empty() {
+        match stored.map() {
+            Ok(document) => value.insert("document", document),
+            Err(error) => value.insert("unreadable", error.to_string()),
+        };
+    }
+    value
+}
+
+fn activity_members(value: &mut Map, activity: &Activity) {
+    let optional = |text: &Option<String>| text.as_deref().map_or(Value::Nil, Value::from);
+    value.insert("kind", "activity");
+    value.insert("cid", Cid::of_document(activity.digest).to_string());
+    value.insert("id", &*activity.id);
+    value.insert("verb", &*activity.verb);
+    value.insert("actor", &*activity.actor);
+    value.insert("objectId", optional(&activity.object_id));
+    value.insert("published", time(activity.published_ms));
+    value.insert("authenticated", activity.authenticated.as_str());
+    value.insert("key", optional(&activity.key));
+    value.insert("visibility", activity.visibility.as_str());
+    value.insert("notation", activity.notation.as_str());
+    value.insert("joined", places(&activity.joined));
+    value.insert(
+        "hidden",
+        activity
+            .hidden
+            .iter()
+            .map(|url| Value::from(&**url))
+            .collect::<Vec<_>>(),
+    );
+    value.insert("fanOut", activity.fan_out);
+    value.insert("backfilled", activity.backfilled);
+}
+
+fn control_members(value: &mut Map, control: &Control) {
+    value.insert("kind", control_kind(control));
+    match control {
+        Control::Placed { digest, joined } => {
+            value.insert("cid", Cid::of_document(*digest).to_string());
+            value.insert("joined", places(joined));
+        }
+        Control::ProofAttached { digest, key, .. } => {
+            value.insert("cid", Cid::of_document(*digest).to_string());
+            value.insert("key", &**key);
+        }
+        Control::PeerGone { peer } => {
+            value.insert("peer", &**peer);
+        }
+        Control::Equivocation {
+            kept, id, actor, ..
+        } => {
+            value.insert("cid", Cid::of_document(*kept).to_string());
+            value.insert("id", &**id);
+            value.insert("actor", &**actor);
+        }
+    }
+}
+
+const fn control_kind(control: &Control) -> &'static str {
+    match control {
+        Control::Placed { .. } => "placed",
+        Control::ProofAttached { .. } => "proof-attached",
+        Control::PeerGone { .. } => "peer-gone",
+        Control::Equivocation { .. } => "equivocation",
+    }
+}
+
+fn places(joined: &[Joined]) -> Vec<Value> {
+    let place = |joined: &Joined| {
+        Value::Map(Map::from([
+            ("actor", count(joined.log.actor.0.into())),
+            ("side", Value::from(side(joined.log.side))),
+            ("seq", count(joined.seq)),
+        ]))
+    };
+    joined.iter().map(place).collect()
+}
+
+const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Outbox => "outbox",
+        Side::Inbox => "inbox",
+    }
+}
+
+fn dumped_line(stored: &Stored) -> String {
+    let what = match &stored.header.subject {
+        Subject::Activity(activity) => {
+            let places = activity.joined.iter().map(|joined| {
+                format!(
+                    "{}/{}#{}",
+                    joined.log.actor.0,
+                    side(joined.log.side),
+                    joined.seq
+                )
+            });
+            format!(
+                "{}  {}  {}  → {}",
+                short_cid(&Cid::of_document(activity.digest).to_string()),
+                handle(&activity.actor),
+                clean(&activity.verb),
+                places.collect::<Vec<_>>().join(" ")
+            )
+        }
+        Subject::Control(control) => control_kind(control).to_owned(),
+    };
+    format!(
+        "{:>6}  {}  {what}",
+        stored.header.offset,
+        clock(stored.header.received_ms)
+    )
+}
+
+fn journal_of(global: &Global) -> Result<&Path, Failure> {
+    let dir = &*global.data_dir;
+    if dir.join("journal").is_dir() {
+        Ok(dir)
+    } else {
+        Err(Failure::failed(format!(
+            "{} holds no journal; name the data directory of an instance with --data-dir",
+            dir.display()
+        )))
+    }
+}

@@ -1,0 +1,371 @@
+//! `serve`: puts an instance together, owns each of its tasks, and ends them in order.
+//!
+//! Invariants: no task runs that is not listed here; the end goes listeners → workers → writer drained
+//! → index flushed → ledger, and what does not get there in time is cut and named. The process ends
+//! badly when the store fails, because nothing may be promised any more.
+
+mod addresses;
+mod deliveries;
+mod tasks;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use fedsx_admin::{About, Token};
+use fedsx_core::address::Instance;
+use fedsx_core::value::{Map, Value};
+use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
+use fedsx_discovery::actor_cache::{Peers, PeersOptions};
+use fedsx_discovery::client::{ClientOptions, GuardedClient, Transport};
+use fedsx_discovery::clock;
+use fedsx_discovery::pool::{Fetcher, PoolOptions};
+use fedsx_discovery::webfinger::WebFinger;
+use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, gauge, router};
+use fedsx_node::{Node, Parts};
+use fedsx_store::check::engine_of;
+use fedsx_store::{Store, StoreOptions, WriterError};
+use tokio::sync::oneshot;
+
+use crate::admin_file::{AdminFile, Written};
+use crate::args::Global;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::logging;
+use crate::output::stdout;
+use crate::shutdown::Signals;
+use addresses::Addresses;
+use deliveries::AdminDeliveries;
+use tasks::Tasks;
+
+/// What the store's own threads get beyond the deadline to end, before the process just ends.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// The instance's token, bytes.
+const TOKEN_BYTES: usize = 32;
+
+/// Runs an instance until a signal or a failure.
+pub(crate) fn run(global: &Global, config: Config) -> anyhow::Result<()> {
+    logging::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let outcome = runtime.block_on(serve(global, config));
+    runtime.shutdown_timeout(LAST_MOMENT);
+    outcome
+}
+
+/// How a data directory is opened under these settings.
+pub(crate) fn store_options(config: &Config, data_dir: &Path, base_url: String) -> StoreOptions {
+    StoreOptions {
+        engine: config.store.engine.unwrap_or_else(|| engine_of(data_dir)),
+        segment_bytes: config.store.segment_mib << 20,
+        flush_every: config.store.flush_every,
+        base_url,
+        secret: None,
+    }
+}
+
+async fn serve(global: &Global, config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("can't catch signals")?;
+    let addresses = Addresses::take(&global.data_dir, &config.server).await?;
+    let mut running = Running::start(global, &config, addresses)?;
+    running.announce(global)?;
+    let ended = tokio::select! {
+        () = signals.first() => Ok(()),
+        failed = &mut running.failure => Err(store_failure(failed)),
+        task = running.tasks.ended() => Err(task),
+    };
+    match &ended {
+        Ok(()) => tracing::info!("stopping; a second signal stops at once"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "stopping"),
+    }
+    tokio::select! {
+        stopped = running.stop(config.server.drain) => ended.and(stopped),
+        () = signals.first() => {
+            tracing::warn!("stopped at once; what was accepted is safe in the journal");
+            std::process::exit(1)
+        }
+    }
+}
+
+/// The writer has stopped by itself.
+fn store_failure(
+    outcome: Result<Result<(), WriterError>, oneshot::error::RecvError>,
+) -> anyhow::Error {
+    let what = "the journal can't be written, so nothing more is accepted";
+    match outcome {
+        Ok(Err(error)) => anyhow::Error::new(error).context(what),
+        Ok(Ok(())) | Err(_) => anyhow::anyhow!(what),
+    }
+}
+
+/// Everything that runs.
+struct Running {
+    url: String,
+    admin_url: String,
+    store: Store,
+    node: Node,
+    failure: oneshot::Receiver<Result<(), WriterError>>,
+    tasks: Tasks,
+    engine: &'static str,
+    admin_file: Option<Written>,
+}
+
+impl Running {
+    fn start(global: &Global, config: &Config, addresses: Addresses) -> anyhow::Result<Self> {
+        let dir = &global.data_dir;
+        let options = store_options(config, dir, addresses.base_url.clone());
+        let (mut store, report) = Store::open(dir, &options)?;
+        if let Some(cut) = &report.recovered.cut {
+            tracing::warn!(
+                offset = cut.offset,
+                bytes = cut.bytes,
+                "cut the torn tail that a crash had left"
+            );
+        }
+        tracing::info!(
+            entries = report.recovered.last_offset,
+            applied_again = report.applied_again,
+            "store open"
+        );
+        let failure = store.failure().context("the writer is watched once")?;
+        let (node, transport) = node(config, &store, &addresses.base_url)?;
+        let delivery = Arc::new(Delivery::over_node(
+            node.clone(),
+            transport,
+            store.deliveries(),
+            delivery_options(config),
+        ));
+        let token = random_hex()?;
+        let engine = options.engine.as_str();
+        let mut running = Self {
+            url: addresses.base_url.clone(),
+            admin_url: addresses.admin_url()?,
+            store,
+            node,
+            failure,
+            tasks: Tasks::default(),
+            engine,
+            admin_file: None,
+        };
+        running.spawn(config, addresses, &delivery, Token::new(&token))?;
+        let file = AdminFile {
+            url: running.admin_url.clone(),
+            token,
+            pid: std::process::id(),
+        };
+        running.admin_file = Some(file.write(dir).context("can't write admin.json")?);
+        Ok(running)
+    }
+
+    fn spawn(
+        &mut self,
+        config: &Config,
+        addresses: Addresses,
+        delivery: &Arc<Delivery<OverNode>>,
+        token: Token,
+    ) -> anyhow::Result<()> {
+        let salt = getrandom::u64().context("no randomness")?;
+        let body_time = config.server.body_timeout;
+        let http = HttpState::new(self.node.clone(), &HttpOptions { body_time, salt });
+        let deliveries = Arc::new(AdminDeliveries::new(
+            Arc::clone(delivery),
+            self.node.clone(),
+        ));
+        let (node, gauged) = (self.node.clone(), Arc::clone(&deliveries));
+        let stopping = self.tasks.listeners.clone();
+        let routes = admin_router(
+            AdminState::new(http.clone())
+                .ready_when(move || match stopping.is_cancelled() {
+                    true => Err("stopping".to_owned()),
+                    false => Ok(()),
+                })
+                .with_gauges(move |out| {
+                    gauge(
+                        out,
+                        "fedsx_journal_offset",
+                        "The newest visible entry.",
+                        node.view().applied(),
+                    );
+                    gauged.gauges(out);
+                }),
+        );
+        let admin = fedsx_admin::AdminState {
+            node: self.node.clone(),
+            deliveries,
+            token,
+            about: About {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                engine: self.engine.to_owned(),
+                started_ms: self.node.now_ms(),
+            },
+            routes,
+        };
+        let options = ServeOptions {
+            connections: config.server.connections,
+            head_time: config.server.head_timeout,
+            // Workers and store need the rest of the time.
+            drain_time: config.server.drain / 2,
+        };
+        let stop = self.tasks.listeners.clone();
+        let public = fedsx_http::serve(
+            addresses.public,
+            router(http.clone()),
+            http.metrics(),
+            options,
+            stop,
+        );
+        self.tasks.listener("the public listener", async move {
+            match public.await {
+                0 => Ok(()),
+                cut => anyhow::bail!("{cut} connections were cut"),
+            }
+        });
+        let stop = self.tasks.listeners.clone();
+        let admin = fedsx_admin::serve(addresses.admin, admin, stop);
+        self.tasks
+            .listener("the admin listener", async move { Ok(admin.await?) });
+        let (stop, delivery) = (self.tasks.workers.clone(), Arc::clone(delivery));
+        self.tasks
+            .worker("deliveries", async move { Ok(delivery.run(stop).await?) });
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        self.tasks.worker("answers to follows", async move {
+            node.run(stop).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Says where everything is.
+    fn announce(&self, global: &Global) -> anyhow::Result<()> {
+        let dir = global.data_dir.display().to_string();
+        let value = Map::from([
+            ("url", Value::from(&*self.url)),
+            ("admin", Value::from(&*self.admin_url)),
+            ("dataDir", Value::from(&*dir)),
+            ("store", Value::from(self.engine)),
+        ]);
+        let actors = self.node.view().state().actor_count().unwrap_or_default();
+        stdout(global.output).one(&value, || {
+            let next = match actors {
+                0 => format!("fedsx actor create NAME --data-dir {dir}"),
+                _ => format!("fedsx status --data-dir {dir}"),
+            };
+            format!(
+                "fed-sx {} is running\n  public  {}\n  admin   {}  (token in {dir}/admin.json)\n  \
+                 data    {dir}  ({}, {actors} actors)\n  next    {next}",
+                env!("CARGO_PKG_VERSION"),
+                self.url,
+                self.admin_url,
+                self.engine,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Listeners, workers, writer, index, ledger; what is not done in time is named.
+    async fn stop(self, drain: Duration) -> anyhow::Result<()> {
+        let Self {
+            store,
+            tasks,
+            admin_file,
+            mut failure,
+            ..
+        } = self;
+        let deadline = tokio::time::Instant::now() + drain;
+        // First, so that no client comes to a server that ends.
+        drop(admin_file);
+        let mut left = tasks.stop(deadline).await;
+        let closing = tokio::task::spawn_blocking(move || store.close());
+        let closed = match tokio::time::timeout_at(deadline + LAST_MOMENT, closing).await {
+            Ok(closed) => closed
+                .context("the store broke while it closed")?
+                .map_err(anyhow::Error::from),
+            Err(_) => {
+                left.push("the store".to_owned());
+                Ok(())
+            }
+        };
+        if !left.is_empty() {
+            tracing::warn!(
+                "cut, because {} s had passed: {}",
+                drain.as_secs(),
+                left.join(", ")
+            );
+        }
+        if let Ok(Err(error)) = failure.try_recv() {
+            return Err(store_failure(Ok(Err(error))));
+        }
+        closed
+    }
+}
+
+/// The node, and the one client by which everything goes out.
+fn node(
+    config: &Config,
+    store: &Store,
+    base_url: &str,
+) -> anyhow::Result<(Node, Arc<dyn Transport>)> {
+    let instance = Instance::new(base_url).map_err(|error| Failure::usage(error.to_string()))?;
+    let allow_private_peers = config.server.allow_private_peers || instance.is_loopback();
+    let client = GuardedClient::new(&ClientOptions {
+        allow_private_peers,
+        timeout: config.peers.timeout,
+        max_concurrent: config.peers.max_concurrent,
+        ..ClientOptions::new(base_url)
+    })?;
+    let transport: Arc<dyn Transport> = Arc::new(client);
+    let pool = PoolOptions {
+        concurrent: config.peers.inbound_concurrent,
+        per_minute: config.peers.inbound_per_minute,
+        ..PoolOptions::default()
+    };
+    let fetcher = Arc::new(Fetcher::new(Arc::clone(&transport), pool, clock::system()));
+    let peers = Peers::new(
+        Arc::clone(&fetcher),
+        PeersOptions {
+            ttl_ms: ms(config.peers.ttl),
+            negative_ttl_ms: ms(config.peers.negative_ttl),
+            ..PeersOptions::default()
+        },
+    );
+    let webfinger = WebFinger::new(Arc::clone(&fetcher), peers.clone(), allow_private_peers);
+    let parts = Parts {
+        instance,
+        store,
+        fetcher,
+        peers,
+        webfinger,
+    };
+    Ok((Node::new(parts, clock::system()), transport))
+}
+
+fn delivery_options(config: &Config) -> DeliveryOptions {
+    let delivery = &config.delivery;
+    DeliveryOptions {
+        schedule_ms: delivery.retry.iter().copied().map(ms).collect(),
+        jitter_percent: delivery.jitter_percent,
+        retry_after_max_ms: ms(delivery.retry_after_max),
+        pause_in_place_ms: ms(delivery.pause),
+        dormant_after_ms: ms(delivery.dormant_after),
+        probe_ms: ms(delivery.probe_every),
+        in_flight_max: delivery.max_in_flight,
+        in_flight_per_host: delivery.per_host,
+        ledger_ms: ms(delivery.ledger_every).unsigned_abs(),
+        drain_ms: ms(config.server.drain).unsigned_abs() * 2 / 5,
+        ..DeliveryOptions::default()
+    }
+}
+
+/// Settings are bounded far below what doesn't fit.
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn random_hex() -> anyhow::Result<String> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).context("no randomness")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

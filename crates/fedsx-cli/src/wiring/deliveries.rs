@@ -1,0 +1,166 @@
+//! The deliveries, as the admin API asks for them: it and the crate that owns them are siblings and
+//! know nothing of each other.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use fedsx_admin::{DeadLetter, DeliveryAdmin, Lane, Selection};
+use fedsx_core::cid::Cid;
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_deliver::{Delivery, OverNode};
+use fedsx_http::gauge;
+use fedsx_node::Node;
+use fedsx_store::delivery::{DeadLetter as Letter, DeliveryError};
+use tokio::runtime::Handle;
+
+/// Dead letters read at once.
+const CHUNK: usize = 1_000;
+
+pub(super) struct AdminDeliveries {
+    delivery: Arc<Delivery<OverNode>>,
+    node: Node,
+    runtime: Handle,
+}
+
+impl fmt::Debug for AdminDeliveries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminDeliveries").finish_non_exhaustive()
+    }
+}
+
+impl AdminDeliveries {
+    /// Made inside the runtime.
+    pub(super) fn new(delivery: Arc<Delivery<OverNode>>, node: Node) -> Self {
+        Self {
+            delivery,
+            node,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Their metrics.
+    pub(super) fn gauges(&self, out: &mut String) {
+        let Ok(lanes) = self.delivery.lanes() else {
+            return;
+        };
+        let queued: u64 = lanes.iter().map(|lane| lane.queued + lane.set_aside).sum();
+        let failing = lanes.iter().filter(|lane| lane.failures > 0).count();
+        gauge(
+            out,
+            "fedsx_deliveries_queued",
+            "Deliveries that wait.",
+            queued,
+        );
+        gauge(
+            out,
+            "fedsx_hosts_failing",
+            "Hosts that failed when last tried.",
+            failing,
+        );
+    }
+
+    fn letter(&self, id: u64, letter: Letter) -> DeadLetter {
+        let actor = self.node.view().state().actor(letter.actor);
+        DeadLetter {
+            id: id.to_string(),
+            host: letter.host,
+            inbox: letter.item.inbox.unwrap_or_default(),
+            cid: Cid::of_document(letter.item.digest).to_string(),
+            actor: actor
+                .ok()
+                .flatten()
+                .map(|actor| actor.name)
+                .unwrap_or_default(),
+            offset: letter.offset,
+            status: letter.status,
+            answer: letter.answer,
+            at_ms: letter.at_ms,
+        }
+    }
+}
+
+impl DeliveryAdmin for AdminDeliveries {
+    fn lanes(&self) -> Result<Vec<Lane>, Refusal> {
+        let lanes = self.delivery.lanes().map_err(|error| failed(&error))?;
+        let lanes = lanes.into_iter().map(|lane| Lane {
+            host: lane.host,
+            state: lane.state.as_str().to_owned(),
+            queued: lane.queued,
+            set_aside: lane.set_aside,
+            in_flight: u32::try_from(lane.in_flight).unwrap_or(u32::MAX),
+            failures: lane.failures,
+            next_try_ms: lane.next_try_ms,
+            last_error: lane.last_error,
+            oldest_offset: lane.oldest_offset,
+        });
+        Ok(lanes.collect())
+    }
+
+    fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal> {
+        // They are kept oldest first: all are passed, the newest are held.
+        let mut newest = VecDeque::new();
+        let mut after = 0;
+        loop {
+            let chunk = self
+                .delivery
+                .dead_letters(after, CHUNK)
+                .map_err(|error| failed(&error))?;
+            let Some((last, _)) = chunk.last() else {
+                break;
+            };
+            after = *last;
+            newest.extend(chunk);
+            newest.drain(..newest.len().saturating_sub(limit));
+        }
+        Ok(newest
+            .into_iter()
+            .rev()
+            .map(|(id, letter)| self.letter(id, letter))
+            .collect())
+    }
+
+    fn retry(&self, which: Selection) -> Result<u64, Refusal> {
+        let one = matches!(which, Selection::Id(_));
+        // The caller is on a thread that may wait.
+        let retried = self
+            .runtime
+            .block_on(self.delivery.retry(selection(which)?));
+        counted(one, retried)
+    }
+
+    fn discard(&self, which: Selection) -> Result<u64, Refusal> {
+        let one = matches!(which, Selection::Id(_));
+        counted(one, self.delivery.drop_dead_letters(&selection(which)?))
+    }
+}
+
+fn selection(which: Selection) -> Result<fedsx_deliver::Selection, Refusal> {
+    Ok(match which {
+        Selection::Id(id) => fedsx_deliver::Selection::Id(id.parse().map_err(|_| unknown())?),
+        Selection::Host(host) => fedsx_deliver::Selection::Host(host),
+        Selection::All => fedsx_deliver::Selection::All,
+    })
+}
+
+fn counted(one: bool, count: Result<u64, DeliveryError>) -> Result<u64, Refusal> {
+    match count {
+        Ok(0) if one => Err(unknown()),
+        count => count.map_err(|error| failed(&error)),
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(
+        Code::NotFound,
+        "there is no such dead letter; `fedsx dead-letters` lists them",
+    )
+}
+
+fn failed(error: &DeliveryError) -> Refusal {
+    tracing::error!(%error, "the deliveries can't be read");
+    Refusal::new(
+        Code::Internal,
+        "the deliveries can't be read; the server's log says why",
+    )
+}
