@@ -44,7 +44,7 @@ fn chunk(offset: u64, nth: u64) -> Option<Vec<Placed>> {
                 inbox: None,
                 failures: 0,
                 queued_ms: 1,
-            past_blocks: false,
+                past_blocks: false,
             };
             let place = Place {
                 host: Arc::from(host),
