@@ -239,10 +239,13 @@ async fn hostile_input_is_refused_and_changes_nothing() {
         ),
         ("no actor", without(&document, "actor"), Code::Envelope),
     ];
+    let mut page = String::new();
     for (name, document, code) in cases {
         let refusal = a.receive(None, &document).await.expect_err(name);
         assert_eq!(refusal.code, code, "{name}: {refusal}");
+        page.push_str(&format!("{name}: {refusal}\n"));
     }
+    insta::assert_snapshot!(page);
     let nobody = a
         .receive(Some("nobody"), &document)
         .await
