@@ -3,6 +3,7 @@
 //! Deliberately absent: TLS (the API listens on the loopback address; further away belongs a tunnel)
 //! and retries (what is published twice is published twice).
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use tonic::codegen::InterceptedService;
@@ -207,9 +208,12 @@ impl Client {
                 detail,
                 retry_after_s: metadata(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
             },
-            None if status.code() == tonic::Code::Unavailable => ClientError::Unreachable {
-                url: self.url.clone(),
-            },
+            // An error of the connection has a source; one that the server sent has none.
+            None if status.code() == tonic::Code::Unavailable || status.source().is_some() => {
+                ClientError::Unreachable {
+                    url: self.url.clone(),
+                }
+            }
             _ => ClientError::Failed {
                 detail,
                 request_id: metadata(REQUEST_ID.as_str()).map(str::to_owned),

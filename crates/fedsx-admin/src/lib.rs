@@ -2,7 +2,7 @@
 //!
 //! One file per service; what comes in is read in `from_proto`, what goes out is written in
 //! `to_proto`. Invariant: every service of the package needs the bearer token, checked in one place
-//! ([`guard`]) for the whole package, so that a new service can't forget it; health and reflection
+//! (`guard`) for the whole package, so that a new service can't forget it; health and reflection
 //! alone are open. Deliberately absent: flags, files, and any rule of the protocol (the node's).
 
 pub mod client;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::config;
 
 /// What `--help` says after the options.
 const EXITS: &str = "\
@@ -23,6 +25,11 @@ pub(crate) struct Args {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The whole command line, with what only the program knows in its help.
+pub(crate) fn command() -> clap::Command {
+    Args::command().mut_subcommand("serve", |serve| serve.after_long_help(config::listing()))
 }
 
 /// Taken by every command.
@@ -297,8 +304,6 @@ pub(crate) enum Shell {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -313,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_help_page_of_serve() {
-        let mut args = Args::command().term_width(100);
+        let mut args = command().term_width(100);
         args.build();
         let serve = args.find_subcommand_mut("serve").expect("a command");
         insta::assert_snapshot!(serve.render_long_help());

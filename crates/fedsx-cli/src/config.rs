@@ -179,6 +179,7 @@ impl Default for Log {
 struct Known {
     key: &'static str,
     take: fn(&mut Config, &Given<'_>) -> Result<(), String>,
+    show: fn(&Config) -> String,
 }
 
 macro_rules! settings {
@@ -189,6 +190,7 @@ macro_rules! settings {
                 config.$section.$field = Setting::read(given)?;
                 Ok(())
             },
+            show: |config| config.$section.$field.show(),
         }),*]
     };
 }
@@ -224,6 +226,18 @@ const SETTINGS: &[Known] = settings![
     log.level,
     log.format,
 ];
+
+/// Every setting with its default, for `serve --help`.
+pub(crate) fn listing() -> String {
+    let defaults = Config::default();
+    let lines = SETTINGS
+        .iter()
+        .map(|known| format!("  {:<28}{}", known.key, (known.show)(&defaults)));
+    format!(
+        "Settings and their defaults:\n{}",
+        lines.collect::<Vec<_>>().join("\n")
+    )
+}
 
 /// Why the settings can't be used; says where the wrong one stands.
 #[derive(Debug)]

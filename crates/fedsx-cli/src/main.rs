@@ -18,7 +18,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
 use clap_complete::Shell;
 
 use args::{Args, Command, Global};
@@ -27,7 +27,9 @@ use config::Config;
 use failure::Failure;
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let matches = args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -113,5 +115,5 @@ fn completions(shell: args::Shell) {
         args::Shell::Zsh => Shell::Zsh,
         args::Shell::Fish => Shell::Fish,
     };
-    clap_complete::generate(shell, &mut Args::command(), "fedsx", &mut std::io::stdout());
+    clap_complete::generate(shell, &mut args::command(), "fedsx", &mut std::io::stdout());
 }

@@ -71,7 +71,10 @@ async fn serve(global: &Global, config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("can't catch signals")?;
     let addresses = Addresses::take(&global.data_dir, &config.server).await?;
     let mut running = Running::start(global, &config, addresses)?;
-    running.announce(global)?;
+    if let Err(error) = running.announce(global) {
+        // Whoever started it need not read where it is; admin.json says it too.
+        tracing::warn!(%error, "stdout can't be written");
+    }
     let ended = tokio::select! {
         () = signals.first() => Ok(()),
         failed = &mut running.failure => Err(store_failure(failed)),

@@ -34,11 +34,18 @@ impl Given<'_> {
 pub(crate) trait Setting: Sized {
     /// Reads a value; the error says what was expected.
     fn read(given: &Given<'_>) -> Result<Self, String>;
+
+    /// The value as it is given.
+    fn show(&self) -> String;
 }
 
 impl Setting for String {
     fn read(given: &Given<'_>) -> Result<Self, String> {
         given.text().map(str::to_owned)
+    }
+
+    fn show(&self) -> String {
+        self.clone()
     }
 }
 
@@ -47,6 +54,11 @@ impl Setting for Option<String> {
     fn read(given: &Given<'_>) -> Result<Self, String> {
         let instance = Instance::new(given.text()?).map_err(|error| error.to_string())?;
         Ok(Some(instance.base_url().to_owned()))
+    }
+
+    fn show(&self) -> String {
+        self.clone()
+            .unwrap_or_else(|| "(of the listener)".to_owned())
     }
 }
 
@@ -60,6 +72,10 @@ impl Setting for SocketAddr {
         text.parse()
             .map_err(|_| format!("expected an address like 127.0.0.1:8080 and not `{text}`"))
     }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Setting for bool {
@@ -72,6 +88,10 @@ impl Setting for bool {
             Given::Toml(_) => Err("expected true or false, without quotes".to_owned()),
         }
     }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Setting for u32 {
@@ -83,11 +103,19 @@ impl Setting for u32 {
         };
         number.ok_or_else(|| "expected a whole number".to_owned())
     }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Setting for usize {
     fn read(given: &Given<'_>) -> Result<Self, String> {
         u32::read(given).map(|number| number as Self)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -97,6 +125,10 @@ impl Setting for Duration {
             Given::Toml(toml::Value::Integer(seconds)) => duration(&seconds.to_string()),
             given => duration(given.text()?),
         }
+    }
+
+    fn show(&self) -> String {
+        shown(*self)
     }
 }
 
@@ -115,6 +147,14 @@ impl Setting for Vec<Duration> {
                 .collect(),
         }
     }
+
+    fn show(&self) -> String {
+        self.iter()
+            .copied()
+            .map(shown)
+            .collect::<Vec<_>>()
+            .join(",")
+    }
 }
 
 impl Setting for Option<EngineKind> {
@@ -125,6 +165,13 @@ impl Setting for Option<EngineKind> {
             .map(Some)
             .map_err(|error: fedsx_store::engine::UnknownEngine| error.to_string())
     }
+
+    fn show(&self) -> String {
+        self.map_or_else(
+            || "(that of the index, else fjall)".to_owned(),
+            |kind| kind.to_string(),
+        )
+    }
 }
 
 impl Setting for LogFormat {
@@ -133,6 +180,13 @@ impl Setting for LogFormat {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             other => Err(format!("expected text or json and not `{other}`")),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Json => "json".to_owned(),
         }
     }
 }
@@ -159,13 +213,31 @@ fn duration(text: &str) -> Result<Duration, String> {
     ms.map(Duration::from_millis).ok_or_else(expected)
 }
 
+/// A duration in the largest unit that it is a whole number of.
+fn shown(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+    ];
+    match units
+        .into_iter()
+        .find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit))
+    {
+        Some((unit, name)) => format!("{}{name}", ms / unit),
+        None => format!("{ms}ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn durations_are_humane() {
-        let ms = |text| duration(text).map(|duration| duration.as_millis());
+        let ms = |text: &str| duration(text).map(|duration| duration.as_millis());
         for (text, expected) in [
             ("250ms", 250),
             ("30", 30_000),
@@ -175,6 +247,8 @@ mod tests {
             ("7d", 604_800_000),
         ] {
             assert_eq!(ms(text), Ok(expected), "{text}");
+            let again = shown(duration(text).expect("read before"));
+            assert_eq!(ms(&again), Ok(expected), "{again}");
         }
         for wrong in [
             "",
