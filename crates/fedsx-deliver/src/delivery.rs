@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fedsx_store::delivery::{Deliveries, DeliveryError, Place};
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::{Either, FutureExt, join3, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Done, attempt};
@@ -119,10 +120,9 @@ impl<O: Outbound> Delivery<O> {
             stop.cancel();
             ended
         };
-        let (expanded, sent) = futures_util::future::join(expanding, sending).await;
-        expanded.and(sent)?;
-        self.sync_ledger();
-        Ok(())
+        let (expanded, sent, ()) = join3(expanding, sending, self.keep_ledger(&stop)).await;
+        self.sync_ledger().await;
+        expanded.and(sent)
     }
 
     /// By which it is told of hosts that were heard from.
@@ -148,9 +148,21 @@ impl<O: Outbound> Delivery<O> {
         Arc::clone(&watched)
     }
 
-    fn sync_ledger(&self) {
+    /// Writes the ledger at the start, and now and then until `stop`.
+    async fn keep_ledger(&self, stop: &CancellationToken) {
+        let period = Duration::from_millis(self.inner.options.ledger_ms.max(1));
+        let mut period = tokio::time::interval(period);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(period.tick()).await.is_some() {
+            self.sync_ledger().await;
+        }
+    }
+
+    async fn sync_ledger(&self) {
+        let deliveries = Arc::clone(&self.inner.deliveries);
+        let (_, synced) = off_the_runtime(deliveries, |deliveries| deliveries.sync_ledger()).await;
         // Deliveries go on without it: the next call writes all of it.
-        if let Err(error) = self.inner.deliveries.sync_ledger() {
+        if let Err(error) = synced {
             tracing::warn!(%error, "the delivery ledger is not written");
         }
     }
@@ -238,9 +250,6 @@ impl<O: Outbound> Delivery<O> {
         let seed = outbound.now_ms().unsigned_abs();
         let mut scheduler = Scheduler::new(Arc::clone(deliveries), options.clone(), seed)?;
         *watched.lock().unwrap_or_else(PoisonError::into_inner) = scheduler.watched();
-        self.sync_ledger();
-        let period = Duration::from_millis(options.ledger_ms.max(1));
-        let mut ledger = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         let mut flying = FuturesUnordered::new();
         loop {
             while let Some(tried) = scheduler.next(outbound.now_ms())? {
@@ -267,7 +276,6 @@ impl<O: Outbound> Delivery<O> {
                     Event::Woken(host) => scheduler.wake(&host, outbound.now_ms())?,
                 },
                 () = due => {}
-                _ = ledger.tick() => self.sync_ledger(),
             }
         }
         // What was expanded meanwhile is in the index; who sends it on need not wait.

@@ -3,7 +3,7 @@
 //! Invariant: what a batch touches is noted under the same lock as it is committed under, so a
 //! [`Touched`] that is taken speaks of exactly the batches before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,8 +21,9 @@ use crate::engine::Batch;
 pub(super) struct Touched {
     /// How far expansion has come.
     pub(super) progress: Progress,
-    /// Queues whose beginning may have moved.
-    pub(super) heads: BTreeSet<(Arc<str>, ActorNo)>,
+    /// Queues whose beginning may have moved, and the entry before which it can't lie: queues are added
+    /// to in the order of entries, and items leave in that order.
+    pub(super) heads: BTreeMap<(Arc<str>, ActorNo), u64>,
     /// The new values of the rows that the ledger keeps as they are.
     pub(super) rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
@@ -41,7 +42,7 @@ pub struct Change<'a> {
     deliveries: &'a Deliveries,
     batch: Batch,
     expanded: Option<u64>,
-    heads: Vec<(Arc<str>, ActorNo)>,
+    heads: Vec<(Arc<str>, ActorNo, u64)>,
     rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
@@ -67,7 +68,8 @@ impl<'a> Change<'a> {
         self.write(&placed.place, Some(encode(&placed.item)));
     }
 
-    /// An item is settled: it arrived, or is no longer to be sent.
+    /// An item is settled: it arrived, or is no longer to be sent. Of one actor's items in a host's queue
+    /// that is the first one.
     pub fn remove(&mut self, place: &Place) {
         self.write(place, None);
     }
@@ -138,7 +140,9 @@ impl<'a> Change<'a> {
             self.row(place.key(), value);
             return;
         }
-        self.heads.push((Arc::clone(&place.host), place.actor));
+        let least = if value.is_none() { place.offset } else { 0 };
+        self.heads
+            .push((Arc::clone(&place.host), place.actor, least));
         match value {
             Some(value) => self.batch.put(place.key(), value),
             None => self.batch.delete(place.key()),
@@ -184,7 +188,10 @@ impl Deliveries {
         }
         self.engine.commit(batch)?;
         touched.progress = progress;
-        touched.heads.extend(heads);
+        for (host, actor, least) in heads {
+            let known = touched.heads.entry((host, actor)).or_default();
+            *known = least.max(*known);
+        }
         touched.rows.extend(rows);
         Ok(())
     }

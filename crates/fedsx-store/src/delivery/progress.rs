@@ -113,8 +113,8 @@ impl Deliveries {
             (touched.progress, std::mem::take(&mut touched.heads))
         };
         let mut changes = BTreeMap::new();
-        for (host, actor) in heads {
-            let head = self.head(&host, actor)?;
+        for ((host, actor), least) in heads {
+            let head = self.head(&host, actor, least)?;
             changes.insert(pair_key(HEAD, &host, actor), head.map(|head| encode(&head)));
         }
         // Taken after the heads were read: an item that left a queue before that is in these.
@@ -168,16 +168,12 @@ impl Deliveries {
         Ok(rows)
     }
 
-    fn head(&self, host: &str, actor: ActorNo) -> Result<Option<Head>, DeliveryError> {
-        let first = self.first_queued(host, actor, (0, 0))?;
-        Ok(first.map(
-            |Placed {
-                 place: Place {
-                     offset, recipient, ..
-                 },
-                 ..
-             }| Head { offset, recipient },
-        ))
+    fn head(&self, host: &str, actor: ActorNo, least: u64) -> Result<Option<Head>, DeliveryError> {
+        let first = self.first_queued(host, actor, (least, 0))?;
+        Ok(first.map(|Placed { place, .. }| Head {
+            offset: place.offset,
+            recipient: place.recipient,
+        }))
     }
 
     /// Leaves out the items that were settled before the index was thrown away.

@@ -1,0 +1,303 @@
+//! The made-up rest: entries, followers, hosts that fail, and an engine whose commits can be cut off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use fedsx_core::cid::Digest;
+use fedsx_core::entry::ActorNo;
+use fedsx_core::state::Follower;
+use fedsx_deliver::attempt::lane_of;
+use fedsx_deliver::outbound::{
+    Entry, Fault, Followers, Local, LookedUp, Outbound, Parcel, PeerStanding, Posted,
+};
+use fedsx_store::engine::{Batch, Engine, EngineError, EngineKind, MemoryEngine, Row};
+use tokio::sync::watch;
+
+/// How a host answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Mood {
+    /// It takes everything.
+    Well,
+    /// No connection.
+    Down,
+    /// Always this status.
+    Answers(u16),
+    /// This status for the entries of these offsets.
+    AnswersOn(u16, BTreeSet<u64>),
+}
+
+/// Everything behind [`Outbound`], to be changed by a test.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) now_ms: i64,
+    pub(crate) entries: BTreeMap<u64, Entry>,
+    pub(crate) followers: BTreeMap<ActorNo, Vec<Follower>>,
+    pub(crate) blocked: BTreeSet<(ActorNo, String)>,
+    pub(crate) moods: BTreeMap<String, Mood>,
+    /// Inboxes that are not beside their actor.
+    pub(crate) inboxes: BTreeMap<String, String>,
+    pub(crate) gone: BTreeSet<String>,
+    /// What arrived: host, inbox, sender, offset, in order.
+    pub(crate) arrived: Vec<(String, String, ActorNo, u64)>,
+    /// Every request, also those that failed.
+    pub(crate) tried: Vec<(String, u64)>,
+    pub(crate) placed: BTreeSet<(Digest, ActorNo)>,
+    pub(crate) ended: Vec<String>,
+    /// Whether time is tokio's.
+    pub(crate) paused: Option<tokio::time::Instant>,
+    /// How long an answer takes, milliseconds.
+    pub(crate) delay_ms: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    facts: Mutex<Facts>,
+    applied: watch::Sender<u64>,
+}
+
+impl World {
+    pub(crate) fn new(facts: Facts) -> Arc<Self> {
+        Arc::new(Self {
+            facts: Mutex::new(facts),
+            applied: watch::Sender::new(0),
+        })
+    }
+
+    pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().expect("no test panics with it")
+    }
+
+    pub(crate) fn set_mood(&self, host: &str, mood: Mood) {
+        self.facts().moods.insert(host.to_owned(), mood);
+    }
+
+    /// Appends an entry, as the writer would.
+    pub(crate) fn publish(
+        &self,
+        engine: &dyn Engine,
+        actor: ActorNo,
+        entry: impl FnOnce(&mut Entry),
+    ) {
+        let mut facts = self.facts();
+        let offset = facts.entries.len() as u64 + 1;
+        let mut new = Entry {
+            digest: Digest::of(&offset.to_be_bytes()),
+            bytes: 1_000,
+            sender: format!("https://here/a{}", actor.0),
+            followers: true,
+            named: Vec::new(),
+            hidden: Vec::new(),
+            past_blocks: false,
+        };
+        entry(&mut new);
+        facts.entries.insert(offset, new);
+        drop(facts);
+        apply(engine, offset, actor);
+        self.applied.send_replace(offset);
+    }
+
+    fn offset_of(&self, digest: &Digest) -> u64 {
+        let facts = self.facts();
+        let found = facts
+            .entries
+            .iter()
+            .find(|(_, entry)| entry.digest == *digest);
+        *found.expect("a document that was published").0
+    }
+}
+
+/// The row that applying a published entry leaves.
+pub(crate) fn apply(engine: &dyn Engine, offset: u64, actor: ActorNo) {
+    let mut key = vec![0x80];
+    key.extend(offset.to_be_bytes());
+    let mut batch = Batch::new();
+    batch.put(key, minicbor::to_vec(actor).expect("a vector takes all"));
+    engine.commit(batch).expect("memory takes all");
+}
+
+pub(crate) fn follower(peer: &str, inbox: &str, shared: Option<&str>) -> Follower {
+    Follower {
+        peer: peer.to_owned(),
+        from: 0,
+        until: None,
+        inbox: Some(inbox.to_owned()),
+        shared_inbox: shared.map(str::to_owned),
+    }
+}
+
+impl Outbound for World {
+    fn now_ms(&self) -> i64 {
+        let facts = self.facts();
+        let passed = facts.paused.map_or(0, |start| start.elapsed().as_millis());
+        facts.now_ms + i64::try_from(passed).expect("tests are short")
+    }
+
+    fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    fn entry(&self, offset: u64, _: ActorNo) -> Result<Option<Entry>, Fault> {
+        Ok(self.facts().entries.get(&offset).cloned())
+    }
+
+    fn followers(
+        &self,
+        actor: ActorNo,
+        offset: u64,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Followers, Fault> {
+        let facts = self.facts();
+        let none = Vec::new();
+        let all = facts.followers.get(&actor).unwrap_or(&none);
+        let from = cursor.map_or(0, |cursor| {
+            usize::from_be_bytes(cursor.try_into().expect("a cursor from here"))
+        });
+        let to = (from + limit).min(all.len());
+        let page = all[from..to]
+            .iter()
+            .filter(|follower| {
+                follower.from <= offset && follower.until.is_none_or(|until| offset < until)
+            })
+            .cloned()
+            .collect();
+        Ok((page, (to < all.len()).then(|| to.to_be_bytes().to_vec())))
+    }
+
+    fn standing(&self, actor: ActorNo, peer: &str) -> Result<PeerStanding, Fault> {
+        let facts = self.facts();
+        let follower = facts.followers.get(&actor).and_then(|all| {
+            all.iter()
+                .rfind(|follower| follower.peer == peer && follower.until.is_none())
+        });
+        Ok(PeerStanding {
+            follows_since: follower.map(|follower| follower.from),
+            blocked: facts.blocked.contains(&(actor, peer.to_owned())),
+            inbox: follower.and_then(|follower| follower.inbox.clone()),
+        })
+    }
+
+    fn local(&self, url: &str) -> Result<Local, Fault> {
+        Ok(match url.strip_prefix("https://here/") {
+            None => Local::No,
+            Some(name) => match name.strip_prefix('a').and_then(|no| no.parse().ok()) {
+                Some(no) => Local::Actor(ActorNo(no)),
+                None => Local::Nobody,
+            },
+        })
+    }
+
+    fn is_placed(&self, digest: &Digest, actor: ActorNo) -> Result<bool, Fault> {
+        Ok(self.facts().placed.contains(&(*digest, actor)))
+    }
+
+    async fn place(&self, digest: Digest, actors: Vec<ActorNo>) -> Result<(), Fault> {
+        assert!(actors.len() <= 256, "a chunk");
+        self.facts()
+            .placed
+            .extend(actors.into_iter().map(|actor| (digest, actor)));
+        Ok(())
+    }
+
+    async fn end_relations(&self, peer: &str) -> Result<(), Fault> {
+        self.facts().ended.push(peer.to_owned());
+        Ok(())
+    }
+
+    async fn post(&self, parcel: Parcel) -> Posted {
+        let delay_ms = self.facts().delay_ms;
+        if delay_ms > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
+        }
+        let offset = self.offset_of(&parcel.digest);
+        let host = lane_of(&parcel.inbox).expect("an inbox has a host");
+        let mut facts = self.facts();
+        facts.tried.push((host.clone(), offset));
+        let status = match facts.moods.get(&host).unwrap_or(&Mood::Well) {
+            Mood::Down => return Posted::HostFailed("no connection".to_owned()),
+            Mood::Answers(status) => *status,
+            Mood::AnswersOn(status, offsets) if offsets.contains(&offset) => *status,
+            Mood::Well | Mood::AnswersOn(..) => 202,
+        };
+        if status == 202 {
+            facts
+                .arrived
+                .push((host, parcel.inbox, parcel.actor, offset));
+        }
+        Posted::Answer {
+            status,
+            retry_after_ms: None,
+            text: format!("it is {status}"),
+        }
+    }
+
+    async fn look_up(&self, peer: &str, _: bool) -> LookedUp {
+        let facts = self.facts();
+        let host = lane_of(peer).expect("a peer has a host");
+        if facts.moods.get(&host) == Some(&Mood::Down) {
+            return LookedUp::HostFailed("no connection".to_owned());
+        }
+        if facts.gone.contains(peer) {
+            return LookedUp::Gone;
+        }
+        let inbox = facts.inboxes.get(peer).cloned();
+        LookedUp::Found {
+            inbox: inbox.unwrap_or(format!("{peer}/inbox")),
+            shared_inbox: None,
+        }
+    }
+}
+
+/// An engine that remembers its commits, to be opened as a crash would leave it.
+#[derive(Debug, Default)]
+pub(crate) struct Recording {
+    rows: MemoryEngine,
+    commits: Mutex<Vec<Batch>>,
+}
+
+impl Recording {
+    /// How many commits there were.
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.lock().expect("no test panics with it").len()
+    }
+
+    /// What is left when only the first commits were kept.
+    pub(crate) fn cut_to(&self, commits: usize) -> Self {
+        let kept = self.commits.lock().expect("no test panics with it")[..commits].to_vec();
+        let engine = Self::default();
+        for batch in kept {
+            engine.commit(batch).expect("memory takes all");
+        }
+        engine
+    }
+}
+
+impl Engine for Recording {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Memory
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.rows.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.rows.scan(from, to, limit, reverse)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), EngineError> {
+        let mut commits = self.commits.lock().expect("no test panics with it");
+        commits.push(batch.clone());
+        self.rows.commit(batch)
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
