@@ -81,3 +81,14 @@ fn a_variable_of_another_program_is_left_alone() {
     let config = resolve("", &[("FEDSX_BIN", "x"), ("FEDSX_SMOKE_PORT", "1")], &[]);
     assert_eq!(config, Ok(Config::default()));
 }
+
+#[test]
+fn the_page_of_settings_names_each_and_no_other() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let named: Vec<&str> = rows.collect();
+    let known: Vec<&str> = SETTINGS.iter().map(|known| known.key).collect();
+    assert_eq!(named, known);
+}
