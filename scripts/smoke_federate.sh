@@ -1,0 +1,254 @@
+#!/usr/bin/env bash
+# Two real processes federate, driven from outside by curl and the fedsx command line alone. Every step is asserted
+# and printed: `ok 7 bob's note is in alice's inbox`. Exits 0 only if all held, and leaves nothing running.
+#
+# Takes the variables of start_pair.sh. Without PAIR_DIR everything is kept in a temporary place, which is removed
+# when all held; with one, that directory must not hold a pair yet.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+kept=${PAIR_DIR:-}
+export PAIR_DIR=${PAIR_DIR:-$(mktemp -d "${TMPDIR:-/tmp}/fedsx-smoke-XXXXXX")}
+export PAIR_SETTINGS="${PAIR_SETTINGS:-} delivery.retry=200ms,200ms,500ms,1s peers.negative_ttl=1s"
+. "$here/pair.sh"
+
+step=0
+doing="starting"
+held=0
+
+finish() {
+    "$here/stop_pair.sh" || held=0
+    if [ "$held" = 0 ]; then
+        echo "not ok $((step + 1)) $doing" >&2
+        echo "data and logs are in $PAIR_DIR" >&2
+        exit 1
+    fi
+    [ -n "$kept" ] || rm -rf "$PAIR_DIR"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+# What comes next, for when it fails.
+now() {
+    doing=$*
+}
+
+ok() {
+    step=$((step + 1))
+    echo "ok $step $doing"
+}
+
+a() {
+    "$FEDSX" --data-dir "$PAIR_DIR/a" --output json "$@"
+}
+
+b() {
+    "$FEDSX" --data-dir "$PAIR_DIR/b" --output json "$@"
+}
+
+# Looks again until it holds, for 30 s at most.
+eventually() {
+    local _
+    for _ in $(seq 300); do
+        if "$@" >/dev/null 2>&1; then
+            return
+        fi
+        sleep 0.1
+    done
+    fail "waited 30 s in vain for: $*"
+}
+
+# Read whole before it is looked through: a pipe that closes early is a failure of the one that writes.
+holds() { # text command…
+    local text=$1 answer
+    shift
+    answer=$("$@") || return 1
+    grep -Fq -- "$text" <<<"$answer"
+}
+
+lacks() { # text command…
+    local text=$1 answer
+    shift
+    answer=$("$@") || return 1
+    ! grep -Fq -- "$text" <<<"$answer"
+}
+
+is_empty() {
+    [ "$("$@" | tr -d ' \n')" = "[]" ]
+}
+
+delivered() { # a|b
+    local lanes
+    lanes=$("$1" deliveries) || return 1
+    ! grep -Eq '"(queued|setAside|inFlight)": *[1-9]' <<<"$lanes"
+}
+
+fetch() { # url [curl options]
+    local url=$1
+    shift
+    curl --silent --show-error --fail --max-time 10 "$@" "$url"
+}
+
+document() { # url
+    fetch "$1" --header "Accept: application/activity+json"
+}
+
+# Posts a document to an inbox; writes the status, and the answer to a file.
+deliver() { # inbox file answer
+    curl --silent --show-error --max-time 10 --output "$3" --write-out '%{http_code}' \
+        --header "Content-Type: application/activity+json" --data-binary "@$2" "$1"
+}
+
+# The newest offset, and the hash of all derived rows.
+state() { # a|b
+    "$1" status --digest | grep -E '"(digest|offset)"'
+}
+
+# Everything that could differ after a restart.
+logs() { # directory
+    mkdir -p "$1"
+    a outbox alice --limit 10000 >"$1/alice-outbox"
+    a inbox alice --limit 10000 >"$1/alice-inbox"
+    b outbox bob --limit 10000 >"$1/bob-outbox"
+    b inbox bob --limit 10000 >"$1/bob-inbox"
+    state a >"$1/a-state"
+    state b >"$1/b-state"
+}
+
+if [ -e "$PAIR_DIR/a" ]; then
+    fail "$PAIR_DIR holds a pair already; choose another PAIR_DIR"
+fi
+now "two instances are ready"
+"$here/start_pair.sh" >/dev/null
+A=$(cat "$PAIR_DIR/a.url")
+B=$(cat "$PAIR_DIR/b.url")
+ok
+
+now "both say what they can do"
+for url in "$A" "$B"; do
+    holds '"eddsa-jcs-2022"' fetch "$url/.well-known/sx-capabilities"
+    nodeinfo=$(fetch "$url/.well-known/nodeinfo" | member href)
+    holds '"2.1"' fetch "$nodeinfo"
+done
+ok
+
+now "an actor is created on each"
+alice=$(a actor create alice --display-name Alice | member url)
+bob=$(b actor create bob --display-name Bob | member url)
+[ "$alice" = "$A/actors/alice" ]
+[ "$bob" = "$B/actors/bob" ]
+ok
+
+now "WebFinger finds both, by handle and by URL, and nobody else"
+for who in "$A alice" "$B bob"; do
+    read -r url name <<<"$who"
+    for resource in "acct:$name@${url#http://}" "$url/actors/$name"; do
+        holds "\"$url/actors/$name\"" fetch "$url/.well-known/webfinger?resource=$resource"
+    done
+    status=$(curl --silent --output /dev/null --write-out '%{http_code}' \
+        "$url/.well-known/webfinger?resource=acct:nobody@${url#http://}")
+    [ "$status" = 404 ]
+done
+ok
+
+now "both actor documents name their keys"
+for url in "$alice" "$bob"; do
+    document "$url" >"$PAIR_DIR/actor"
+    [ "$(member id <"$PAIR_DIR/actor")" != "" ]
+    holds "\"$url#ed25519-1\"" cat "$PAIR_DIR/actor"
+    holds '"assertionMethod"' cat "$PAIR_DIR/actor"
+done
+ok
+
+now "alice asks to follow bob"
+follow=$(a follow alice "acct:bob@${B#http://}" | member cid)
+eventually holds "$follow" b inbox bob
+ok
+
+now "the follow is accepted on both sides"
+eventually holds '"state":"accepted"' a following alice
+eventually holds '"state":"accepted"' b followers bob
+holds "$bob" a following alice
+holds "$alice" b followers bob
+ok
+
+now "bob writes a note, and his outbox shows it"
+note=$(b post bob "Hello from B" | member cid)
+holds '"Hello from B"' document "$bob/outbox?page=true"
+document "$B/artifacts/$note" >"$PAIR_DIR/note"
+ok
+
+now "bob's note is in alice's inbox"
+eventually holds "$note" a inbox alice
+holds '"Hello from B"' a timeline alice
+ok
+
+now "a replay is taken quietly and changes nothing"
+before=$(state a)
+for inbox in "$alice/inbox" "$A/inbox"; do
+    [ "$(deliver "$inbox" "$PAIR_DIR/note" "$PAIR_DIR/answer")" = 202 ]
+    [ "$(member status <"$PAIR_DIR/answer")" = replay ]
+done
+[ "$(state a)" = "$before" ]
+ok
+
+now "a forged note is refused and changes nothing"
+sed 's/Hello from B/Hello from M/' "$PAIR_DIR/note" >"$PAIR_DIR/forged"
+[ "$(deliver "$alice/inbox" "$PAIR_DIR/forged" "$PAIR_DIR/answer")" = 401 ]
+[ "$(member code <"$PAIR_DIR/answer")" = bad-signature ]
+[ "$(state a)" = "$before" ]
+ok
+
+now "half a note is refused too"
+head -c 200 "$PAIR_DIR/note" >"$PAIR_DIR/half"
+[ "$(deliver "$alice/inbox" "$PAIR_DIR/half" "$PAIR_DIR/answer")" = 400 ]
+[ "$(member code <"$PAIR_DIR/answer")" = malformed ]
+[ "$(state a)" = "$before" ]
+ok
+
+now "alice unfollows, and both sides forget"
+a unfollow alice "$bob" >/dev/null
+is_empty a following alice
+eventually is_empty b followers bob
+ok
+
+now "what bob writes now does not reach alice, but what he addresses to her does"
+unheard=$(b post bob "Nobody listens" | member cid)
+direct=$(b post bob "To you" --to "$alice" | member cid)
+eventually holds "$direct" a inbox alice
+lacks "$unheard" a inbox alice
+ok
+
+now "nothing is left to be delivered"
+eventually delivered a
+eventually delivered b
+is_empty a dead-letters
+is_empty b dead-letters
+ok
+
+now "both restart"
+logs "$PAIR_DIR/before"
+"$here/stop_pair.sh"
+"$here/start_pair.sh" >/dev/null
+ok
+
+now "logs and state are as before"
+logs "$PAIR_DIR/after"
+diff -r "$PAIR_DIR/before" "$PAIR_DIR/after"
+ok
+
+now "verify finds every frame, CID, proof and log sound, beside the running server"
+holds '"clean": true' a verify
+holds '"clean": true' b verify
+ok
+
+now "an index made anew is the one that was live"
+"$here/stop_pair.sh"
+a reindex >/dev/null
+b reindex >/dev/null
+"$here/start_pair.sh" >/dev/null
+logs "$PAIR_DIR/rebuilt"
+diff -r "$PAIR_DIR/before" "$PAIR_DIR/rebuilt"
+ok
+
+held=1
