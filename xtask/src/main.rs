@@ -18,6 +18,7 @@ mod pair;
 mod purity;
 mod run;
 mod sizes;
+mod soak;
 mod source;
 mod sources;
 mod test;
@@ -29,7 +30,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask test [NEXTEST ARGS…]   all tests of the workspace, with the time of each; e.g. `-p fedsx-core follow`
 cargo xtask ci [STEP…]             everything that is checked before a change lands, tests last; or the named steps
-cargo xtask pair [--fresh]         two instances with kept data under target/pair, their logs joined; Ctrl-C ends both";
+cargo xtask pair [--fresh]         two instances with kept data under target/pair, their logs joined; Ctrl-C ends both
+cargo xtask soak [NEXTEST ARGS…]   the same tests for longer: more kills and cases, every engine; the better part of an hour";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             "test" => test::run(&root, rest),
             "ci" => ci::run(&root, rest),
             "pair" => pair::run(&root, rest),
+            "soak" => soak::run(&root, rest),
             "help" | "--help" | "-h" => {
                 println!("{HELP}");
                 Ok(())
