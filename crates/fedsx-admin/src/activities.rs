@@ -7,7 +7,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::{Map, Value};
 use fedsx_node::{Node, PublishOptions};
-use fedsx_store::{SeqRange, View};
+use fedsx_store::{SeqRange, Stored, View};
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -119,22 +119,25 @@ impl Activities for Service {
     }
 }
 
-/// The activity of that CID or `id`; the `Create` of the object of that `id`; the actor of that URL.
+/// The activity of that CID or `id`; the actor of that URL; the `Create` of the object of that `id`.
 fn found(node: &Node, what: &str) -> Result<Entry, Refusal> {
     let view = node.view();
-    let stored = match what.parse::<Cid>() {
-        Ok(cid) => view.stored(&cid.digest).map_err(internal)?,
+    let entry_of = |stored: Option<Stored>| match stored {
+        Some(stored) => to_proto::Entries::new(view).entry(&stored, None),
+        None => Ok(None),
+    };
+    let entry = match what.parse::<Cid>() {
+        Ok(cid) => entry_of(view.stored(&cid.digest).map_err(internal)?)?,
         Err(error) if !what.contains("://") => {
             return Err(Refusal::new(Code::MalformedCid, error.to_string()));
         }
-        Err(_) => match view.activity_by_id(what).map_err(internal)? {
-            Some(stored) => Some(stored),
-            None => view.activity_of_object(what).map_err(internal)?,
+        Err(_) => match entry_of(view.activity_by_id(what).map_err(internal)?)? {
+            Some(entry) => Some(entry),
+            None => match actor_entry(node, view, what)? {
+                Some(entry) => Some(entry),
+                None => entry_of(view.activity_of_object(what).map_err(internal)?)?,
+            },
         },
-    };
-    let entry = match stored {
-        Some(stored) => to_proto::Entries::new(view).entry(&stored, None)?,
-        None => actor_entry(node, view, what)?,
     };
     entry.ok_or_else(|| Refusal::new(Code::NotFound, "nothing is kept here under that name"))
 }

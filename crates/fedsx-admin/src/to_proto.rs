@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fedsx_core::canonical::jcs_map;
-use fedsx_core::cid::Cid;
+use fedsx_core::cid::{Cid, cid};
 use fedsx_core::entry::{Activity, ActorKind, ActorNo, Joined, LogId, Side};
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::Refusal;
@@ -108,6 +108,7 @@ pub(crate) fn actor(view: &View, host: &str, actor: &Actor) -> Result<proto::Act
         None => None,
     };
     let entry = entry.map(|entry| proto::Entry {
+        cid: cid(&document).to_string(),
         state: "active".to_owned(),
         document_json: jcs_map(&document),
         ..entry

@@ -206,7 +206,18 @@ async fn actors_are_created_and_found() {
         ("http://127.0.0.1:1/actors/alice", "acct:alice@127.0.0.1:1")
     );
     let entry = alice.entry.expect("the entry of her document");
-    assert_eq!((entry.cid, &*entry.state), (published.cid, "active"));
+    assert_ne!(
+        entry.cid, published.cid,
+        "the document has a CID of its own"
+    );
+    assert_eq!((entry.offset, &*entry.state), (1, "active"));
+    let by_url = proto::GetActivityRequest {
+        cid_or_url: alice.url,
+    };
+    assert_eq!(
+        client.activity(by_url).await.expect("the actor").cid,
+        entry.cid
+    );
     let missing = client
         .actor(proto::GetActorRequest {
             name: "nobody".into(),

@@ -44,9 +44,10 @@ async fn create(global: &Global, request: proto::CreateActorRequest) -> anyhow::
     let answer = client.create_actor(request).await.map_err(Failure::from)?;
     let actor = answer.actor.context("the server sent no actor")?;
     let published = answer.published.context("the server sent no activity")?;
-    let mut value = actor_value(&actor)?;
-    for (key, member) in published_value(&published).iter() {
-        value.insert(key.clone(), member.clone());
+    let shown = actor_value(&actor)?;
+    let mut value = published_value(&published);
+    for key in ["name", "url", "handle", "kind"] {
+        value.insert(key, shown.get(key).cloned().unwrap_or_default());
     }
     stdout(global.output).one(&value, || {
         format!(
