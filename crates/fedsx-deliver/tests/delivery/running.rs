@@ -48,11 +48,12 @@ impl Instance {
         let ledger = self.dir.path().join("delivery.ledger");
         let deliveries = Deliveries::open(Arc::clone(&self.engine) as _, ledger, u64::MAX);
         let deliveries = Arc::new(deliveries.expect("opened"));
-        Delivery::new(
-            Arc::clone(&self.world),
-            deliveries,
-            DeliveryOptions::default(),
-        )
+        // Written less often than by default: these tests run for days.
+        let options = DeliveryOptions {
+            ledger_ms: 3_600_000,
+            ..DeliveryOptions::default()
+        };
+        Delivery::new(Arc::clone(&self.world), deliveries, options)
     }
 
     fn publish(&self) {
