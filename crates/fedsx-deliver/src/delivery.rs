@@ -183,18 +183,19 @@ impl<O: Outbound> Delivery<O> {
         while !stop.is_cancelled() {
             // Before looking, so that what comes while looking is looked at again.
             applied.borrow_and_update();
+            if expander.is_idle()? {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    changed = applied.changed() => if changed.is_err() {
+                        stop.cancelled().await;
+                    },
+                }
+                continue;
+            }
             let gathered;
             (expander, gathered) = off_the_runtime(expander, Expander::gather).await;
             let expanded = match gathered {
-                Ok(None) => {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        changed = applied.changed() => if changed.is_err() {
-                            stop.cancelled().await;
-                        },
-                    }
-                    continue;
-                }
+                Ok(None) => continue,
                 Ok(Some(mut chunk)) => match self.place(chunk.local.take()).await {
                     Ok(()) => {
                         let committed;

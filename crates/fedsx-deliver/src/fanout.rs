@@ -64,6 +64,15 @@ impl<O: Outbound> Expander<O> {
         }
     }
 
+    /// Whether there is nothing to expand: one read, and most of what is committed comes from others.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn is_idle(&self) -> Result<bool, DeliveryError> {
+        let after = self.deliveries.expanded_through();
+        Ok(self.deliveries.next_fan_out(after)?.is_none())
+    }
+
     /// The next chunk of the next entry; nothing when all is expanded.
     ///
     /// # Errors

@@ -1,0 +1,411 @@
+//! Two instances, each a real store, node and delivery, over a transport in memory: a follow, its Accept
+//! and notes go out by themselves, signed, while the other side is away and comes back.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fedsx_core::address::{self, Origin};
+use fedsx_core::entry::{ActorKind, LogId};
+use fedsx_core::follow::{Direction, Phase};
+use fedsx_core::http_signature::{HttpKey, RequestHead, present, verify};
+use fedsx_core::notation::{self, Notation};
+use fedsx_core::value::{Map, Value};
+use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
+use fedsx_discovery::actor_cache::{Peers, PeersOptions};
+use fedsx_discovery::client::{Request, Response, Transport, TransportError};
+use fedsx_discovery::clock;
+use fedsx_discovery::pool::{Fetcher, PoolOptions};
+use fedsx_discovery::webfinger::WebFinger;
+use fedsx_node::{InboxPost, NewActor, Node, Parts, PublishOptions, RequestParts};
+use fedsx_store::engine::EngineKind;
+use fedsx_store::{SeqRange, Store, StoreOptions};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, StatusCode, header};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+const ALICE: &str = "https://a.test/actors/alice";
+const BOB: &str = "https://b.test/actors/bob";
+
+/// Who is reachable, by authority.
+#[derive(Clone, Default, Debug)]
+struct Net(Arc<Mutex<BTreeMap<String, Node>>>);
+
+struct Instance {
+    authority: &'static str,
+    node: Node,
+    store: Store,
+    options: StoreOptions,
+    dir: TempDir,
+}
+
+impl Transport for Net {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        let origin = Origin::of(&request.url).expect("a URL");
+        let node = self
+            .0
+            .lock()
+            .expect("lock")
+            .get(origin.authority())
+            .cloned();
+        Box::pin(async move {
+            let Some(node) = node else {
+                return Err(TransportError::Connect("nobody is there".to_owned()));
+            };
+            let (status, body) = match request.method {
+                http::Method::POST => (received(&node, &request).await, Bytes::new()),
+                _ => served(&node, &request.url),
+            };
+            let media_type = header::HeaderValue::from_static("application/activity+json");
+            Ok(Response {
+                status,
+                headers: HeaderMap::from_iter([(header::CONTENT_TYPE, media_type)]),
+                body,
+                final_url: request.url,
+            })
+        })
+    }
+}
+
+fn served(node: &Node, url: &str) -> (StatusCode, Bytes) {
+    let actor = node
+        .instance()
+        .local_name(url)
+        .and_then(|name| node.actor(name).ok());
+    let Some(actor) = actor else {
+        return (StatusCode::NOT_FOUND, Bytes::new());
+    };
+    let document = Value::Map(node.view().actor_document(&actor).expect("read"));
+    (
+        StatusCode::OK,
+        Bytes::from(notation::write(Notation::Json, &document)),
+    )
+}
+
+async fn received(node: &Node, request: &Request) -> StatusCode {
+    assert_eq!(
+        request.headers[header::CONTENT_TYPE],
+        "application/activity+json"
+    );
+    check_signature(node, request);
+    let base = node.instance().base_url();
+    let path = request.url.strip_prefix(base).expect("on this instance");
+    let target = path
+        .strip_prefix("/actors/")
+        .and_then(|path| path.strip_suffix("/inbox"));
+    let post = InboxPost {
+        target: target.map(str::to_owned),
+        notation: Notation::Json,
+        body: request.body.clone(),
+        head: RequestParts {
+            method: request.method.clone(),
+            path_and_query: path.to_owned(),
+            headers: request.headers.clone(),
+        },
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    match node.ingest(post).await {
+        Ok(_) => StatusCode::ACCEPTED,
+        Err(refusal) => StatusCode::from_u16(refusal.code.http_status()).expect("a status"),
+    }
+}
+
+/// Every request carries an RFC 9421 signature by the key of the document's actor.
+fn check_signature(node: &Node, request: &Request) {
+    let origin = node.instance().origin();
+    let head = RequestHead {
+        method: "POST",
+        origin,
+        path_and_query: request
+            .url
+            .strip_prefix(origin.as_str())
+            .expect("on this instance"),
+        headers: &request.headers,
+    };
+    let presented = present(&head).expect("well-formed").expect("there");
+    let document = notation::read_document(Notation::Json, &request.body, 1 << 20).expect("read");
+    let actor = document
+        .get("actor")
+        .and_then(Value::as_str)
+        .expect("an actor");
+    assert!(
+        presented.key_id().starts_with(actor),
+        "signed by the sender"
+    );
+    let peer = node.peers().peek(actor);
+    // At the first contact its key is not known yet.
+    if let Some(peer) = peer {
+        let key = HttpKey::Ed25519(peer.keys[0].key.clone());
+        verify(&presented, &head, Some(&request.body), &key, node.now_ms()).expect("it verifies");
+    }
+}
+
+impl Net {
+    fn instance(&self, authority: &'static str) -> Instance {
+        let options = StoreOptions {
+            engine: EngineKind::Memory,
+            segment_bytes: 4 << 20,
+            flush_every: Duration::from_secs(1),
+            base_url: format!("https://{authority}"),
+            secret: Some(vec![7; 32]),
+        };
+        let dir = TempDir::new().expect("a directory");
+        self.open(authority, options, dir)
+    }
+
+    fn open(&self, authority: &'static str, options: StoreOptions, dir: TempDir) -> Instance {
+        let (store, _) = Store::open(dir.path(), &options).expect("opens");
+        let transport: Arc<dyn Transport> = Arc::new(self.clone());
+        let fetcher = Fetcher::new(transport, PoolOptions::default(), clock::system());
+        let fetcher = Arc::new(fetcher);
+        let peers = Peers::new(Arc::clone(&fetcher), PeersOptions::default());
+        let webfinger = WebFinger::new(Arc::clone(&fetcher), peers.clone(), false);
+        let instance = address::Instance::new(&options.base_url).expect("a base URL");
+        let parts = Parts {
+            instance,
+            store: &store,
+            fetcher,
+            peers,
+            webfinger,
+        };
+        let node = Node::new(parts, clock::system());
+        self.0
+            .lock()
+            .expect("lock")
+            .insert(authority.to_owned(), node.clone());
+        Instance {
+            authority,
+            node,
+            store,
+            options,
+            dir,
+        }
+    }
+
+    fn part(&self, authority: &str) {
+        self.0.lock().expect("lock").remove(authority);
+    }
+
+    fn join(&self, instance: &Instance) {
+        let node = instance.node.clone();
+        self.0
+            .lock()
+            .expect("lock")
+            .insert(instance.authority.to_owned(), node);
+    }
+
+    fn delivery(&self, instance: &Instance) -> Delivery<OverNode> {
+        // Long enough that nothing but a sign of life brings a lane back within the test.
+        let options = DeliveryOptions {
+            schedule_ms: vec![3_600_000],
+            pause_in_place_ms: 5,
+            ..DeliveryOptions::default()
+        };
+        let (node, deliveries) = (instance.node.clone(), instance.store.deliveries());
+        Delivery::over_node(node, Arc::new(self.clone()), deliveries, options)
+    }
+}
+
+impl Instance {
+    async fn create(&self, name: &str) {
+        let new = NewActor {
+            name: name.to_owned(),
+            kind: ActorKind::Person,
+            display_name: None,
+            summary: None,
+            manual_approval: false,
+        };
+        self.node.create_actor(new).await.expect("an actor");
+    }
+
+    async fn post(&self, name: &str, text: &str) {
+        let note = Map::from([("type", "Note"), ("content", text)]);
+        self.node
+            .publish(name, note, PublishOptions::default())
+            .await
+            .expect("publishes");
+    }
+
+    fn phase(&self, name: &str, direction: Direction, peer: &str) -> Phase {
+        let actor = self.node.actor(name).expect("an actor");
+        let relation = self.node.view().state().relation(actor.no, direction, peer);
+        relation.expect("read").phase
+    }
+
+    /// The texts of the notes in an inbox log, in order.
+    fn notes(&self, name: &str) -> Vec<String> {
+        let actor = self.node.actor(name).expect("an actor");
+        let view = self.node.view();
+        let log = view.log(LogId::inbox(actor.no), SeqRange::default(), false, 1_000);
+        let texts = log.expect("read").into_iter().filter_map(|entry| {
+            let document = entry.stored.map().expect("read");
+            let Some(Value::Map(object)) = document.get("object") else {
+                return None;
+            };
+            Some(object.get("content")?.as_str()?.to_owned())
+        });
+        texts.collect()
+    }
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .expect(what);
+}
+
+/// Runs what two instances run, beside `what`.
+async fn running<T>(
+    instances: [(&Instance, &Delivery<OverNode>); 2],
+    what: impl Future<Output = T>,
+) -> T {
+    let stop = CancellationToken::new();
+    let [(a, a_delivery), (b, b_delivery)] = instances;
+    let both = async {
+        let result = what.await;
+        stop.cancel();
+        result
+    };
+    let (_, _, a_ran, b_ran, result) = tokio::join!(
+        a.node.clone().run(stop.clone()),
+        b.node.clone().run(stop.clone()),
+        a_delivery.run(stop.clone()),
+        b_delivery.run(stop.clone()),
+        both,
+    );
+    a_ran.and(b_ran).expect("delivery doesn't fail");
+    result
+}
+
+#[tokio::test]
+async fn a_follow_and_notes_arrive_by_themselves_also_what_was_posted_to_one_who_was_away() {
+    let net = Net::default();
+    let (a, b) = (net.instance("a.test"), net.instance("b.test"));
+    a.create("alice").await;
+    b.create("bob").await;
+    let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
+    running([(&a, &a_delivery), (&b, &b_delivery)], async {
+        a.node.follow("alice", BOB).await.expect("follows");
+        until("accepted on both sides", || {
+            a.phase("alice", Direction::Following, BOB) == Phase::Accepted
+                && b.phase("bob", Direction::Follower, ALICE) == Phase::Accepted
+        })
+        .await;
+        b.post("bob", "one").await;
+        until("the note is there", || a.notes("alice") == ["one"]).await;
+
+        net.part("a.test");
+        for text in ["two", "three", "four"] {
+            b.post("bob", text).await;
+        }
+        let lane = || b_delivery.lanes().expect("read").pop();
+        until("the lane waits", || {
+            lane().is_some_and(|lane| lane.failures == 1)
+        })
+        .await;
+        until("all is queued", || {
+            lane().is_some_and(|lane| lane.queued == 3)
+        })
+        .await;
+
+        // Back, and heard from: bob is told something.
+        net.join(&a);
+        b.node.follow("bob", ALICE).await.expect("follows");
+        a.node.follow("alice", BOB).await.expect("follows again");
+        until("what was missed arrives", || {
+            a.notes("alice") == ["one", "two", "three", "four"]
+        })
+        .await;
+        until("the queue is empty", || {
+            b_delivery.lanes().expect("read").is_empty()
+        })
+        .await;
+        until("the follow went the same way", || {
+            b.phase("bob", Direction::Following, ALICE) == Phase::Accepted
+        })
+        .await;
+    })
+    .await;
+    assert!(b_delivery.dead_letters(0, 10).expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn an_index_that_is_never_on_disk_sends_only_what_was_not_settled() {
+    let net = Net::default();
+    let (a, b) = (net.instance("a.test"), net.instance("b.test"));
+    a.create("alice").await;
+    b.create("bob").await;
+    let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
+    running([(&a, &a_delivery), (&b, &b_delivery)], async {
+        a.node.follow("alice", BOB).await.expect("follows");
+        until("accepted", || {
+            a.phase("alice", Direction::Following, BOB) == Phase::Accepted
+        })
+        .await;
+        b.post("bob", "before").await;
+        until("it is there", || a.notes("alice") == ["before"]).await;
+        until("it is settled", || {
+            b_delivery.lanes().expect("read").is_empty()
+        })
+        .await;
+        net.part("a.test");
+        b.post("bob", "meanwhile").await;
+        until("it waits", || {
+            b_delivery
+                .lanes()
+                .expect("read")
+                .iter()
+                .any(|lane| lane.failures > 0)
+        })
+        .await;
+    })
+    .await;
+    drop((a_delivery, b_delivery));
+    let Instance {
+        authority,
+        node,
+        store,
+        options,
+        dir,
+    } = b;
+    let replays = a.node.view().applied();
+    drop(node);
+    net.part("b.test");
+    store.close().expect("closes");
+
+    let b = net.open(authority, options, dir);
+    let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
+    let lanes = b_delivery.lanes().expect("read");
+    assert_eq!(
+        lanes.len(),
+        1,
+        "the lane's state is in the ledger: {lanes:?}"
+    );
+    net.join(&a);
+    running([(&a, &a_delivery), (&b, &b_delivery)], async {
+        until("it is expanded again", || {
+            b_delivery
+                .lanes()
+                .expect("read")
+                .iter()
+                .any(|lane| lane.queued == 1)
+        })
+        .await;
+        b_delivery.wake_host("a.test");
+        until("it arrives", || {
+            b_delivery.wake_host("a.test");
+            a.notes("alice") == ["before", "meanwhile"]
+        })
+        .await;
+    })
+    .await;
+    assert_eq!(a.node.view().applied(), replays + 1, "nothing else came");
+}
