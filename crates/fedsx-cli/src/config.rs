@@ -389,8 +389,8 @@ impl Config {
         if self.delivery.retry.is_empty() {
             return wrong("delivery.retry", "needs at least one duration");
         }
-        if !(1..=4_096).contains(&self.store.segment_mib) {
-            return wrong("store.segment_mib", "must lie between 1 and 4096");
+        if !(16..=2_048).contains(&self.store.segment_mib) {
+            return wrong("store.segment_mib", "must lie between 16 and 2048");
         }
         if self.delivery.jitter_percent > 100 {
             return wrong("delivery.jitter_percent", "must lie between 0 and 100");

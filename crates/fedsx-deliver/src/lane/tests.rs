@@ -1,3 +1,6 @@
+//! The lane table as one page, and what must hold of it: nothing is given up with a host, and an item
+//! only after its tries.
+
 use std::fmt::Write;
 
 use fedsx_store::delivery::Lane;
