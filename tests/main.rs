@@ -1,1 +1,15 @@
-//! Whole-instance tests.
+//! Whole instances: real `fedsx serve` processes, driven over HTTP, gRPC and the command line.
+//!
+//! Each test starts what it needs in a temporary directory, waits for conditions with a deadline and
+//! never for a time, and leaves no process behind. Tests whose names say crash, kill, smoke or demo
+//! run one at a time (`.config/nextest.toml`), because each is several busy processes by itself.
+
+mod bad_input;
+mod harness;
+mod kill;
+mod lock;
+mod main_job;
+mod outage;
+mod reflection;
+mod scripts;
+mod shutdown;

@@ -1,0 +1,108 @@
+//! SIGTERM in the middle of work: an orderly end, and nothing that was answered is missing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::JoinSet;
+
+use crate::harness::{Instance, Writer, cids, eventually, inbox, outbox};
+
+const WRITERS: [&str; 4] = ["alice", "ann", "amy", "ada"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_under_load_loses_nothing() {
+    let (mut a, b) = tokio::join!(Instance::start(), Instance::start());
+    a.create(&WRITERS);
+    b.create(&["bob"]);
+    for name in WRITERS {
+        b.follow("bob", &a.handle(name));
+    }
+    b.following("bob", WRITERS.len()).await;
+
+    let (count, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+    let mut writers = JoinSet::new();
+    for name in WRITERS {
+        let writer = Writer {
+            contact: a.contact(),
+            name: name.to_owned(),
+            count: Arc::clone(&count),
+        };
+        let client = a.client().await;
+        let ended = Arc::clone(&ended);
+        writers.spawn(async move {
+            let mut accepted = Vec::new();
+            for number in 0.. {
+                match writer.write(&client, number).await {
+                    Ok(cid) => accepted.push(cid),
+                    Err(_) if ended.load(Ordering::Relaxed) => break,
+                    Err(error) => panic!("before the end: {error}"),
+                }
+            }
+            accepted
+        });
+    }
+    eventually("some load", async || {
+        (count.load(Ordering::Relaxed) >= 50).then_some(())
+    })
+    .await;
+    assert!(a.dir().join("admin.json").exists());
+    ended.store(true, Ordering::Relaxed);
+    a.stop().await;
+    assert!(
+        !a.dir().join("admin.json").exists(),
+        "it goes with its server"
+    );
+    let accepted: Vec<String> = writers.join_all().await.into_iter().flatten().collect();
+    a.verify();
+
+    a.restart().await;
+    let kept = WRITERS.iter().flat_map(|name| cids(&outbox(&a, name)));
+    let kept: BTreeSet<String> = kept.collect();
+    assert!(
+        accepted.iter().all(|cid| kept.contains(cid)),
+        "all that was answered is there"
+    );
+    a.delivered().await;
+    let got: BTreeSet<String> = cids(&inbox(&b, "bob")).into_iter().collect();
+    let missing: Vec<&String> = accepted.iter().filter(|cid| !got.contains(*cid)).collect();
+    assert_eq!(
+        missing,
+        Vec::<&String>::new(),
+        "all that was answered has arrived"
+    );
+}
+
+/// Connections that ask for nothing and streams that never end hold up no shutdown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_and_streams_end_with_the_server() {
+    let mut a = Instance::start().await;
+    a.create(&["alice"]);
+    let silent: Vec<_> = (0..3)
+        .map(|_| std::net::TcpStream::connect(a.authority()).expect("a connection"))
+        .collect();
+    let web = a.web();
+    // Kept alive by the client.
+    web.get("/actors/alice").await.ok(crate::harness::AS2);
+    let client = a.client().await;
+    let mut tail = client
+        .tail(fedsx_admin::proto::TailRequest {
+            after_offset: Some(0),
+        })
+        .await
+        .expect("a stream");
+    let first = tail.next().await.expect("an entry").expect("an entry");
+    assert_eq!(first.offset, 1);
+    let began = std::time::Instant::now();
+    a.stop().await;
+    let took = began.elapsed();
+    assert!(
+        took.as_secs() < 5,
+        "nothing was under way, and it took {took:?}"
+    );
+    assert!(
+        tail.next().await.is_err(),
+        "the stream says that the server has gone"
+    );
+    drop(silent);
+}
