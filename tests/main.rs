@@ -10,6 +10,7 @@ mod kill;
 mod lock;
 mod main_job;
 mod outage;
+mod peers;
 mod reflection;
 mod scripts;
 mod shutdown;

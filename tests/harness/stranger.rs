@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use fedsx_core::actor::{ActorKind, LocalActor, ed25519_key_id};
 use fedsx_core::address::{ActorName, Instance};
 use fedsx_core::context;
+use fedsx_core::http_signature::{SignedHeaders, sign_rfc9421};
 use fedsx_core::key::{Ed25519Signer, KeyRecord};
 use fedsx_core::notation::{Notation, write};
 use fedsx_core::proof;
@@ -22,12 +25,39 @@ use tokio::task::JoinSet;
 
 use super::web::AS2;
 
-/// A host with actors. What is delivered to it is taken and forgotten; it is gone when dropped.
+/// A host with actors. It is gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Stranger {
     instance: Instance,
     signers: BTreeMap<String, Ed25519Signer>,
+    host: Arc<Mutex<Host>>,
     _served: JoinSet<()>,
+}
+
+/// What the host serves, and what came to it.
+#[derive(Debug, Default)]
+struct Host {
+    documents: BTreeMap<String, Vec<u8>>,
+    /// What deliveries are answered with: 202 unless told otherwise.
+    answer: Option<Told>,
+    delivered: Vec<Delivered>,
+}
+
+/// A delivery, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// An answer to deliveries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) text: &'static str,
+    /// `Retry-After`, seconds.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Stranger {
@@ -37,17 +67,20 @@ impl Stranger {
         let address = listener.local_addr().expect("its address");
         let instance = Instance::new(&format!("http://{address}")).expect("a base URL");
         let mut signers = BTreeMap::new();
-        let mut documents = BTreeMap::new();
+        let mut host = Host::default();
         for (name, seed) in names.iter().zip(1_u8..) {
             let url = instance.actor_url(name);
             let signer = Ed25519Signer::new(ed25519_key_id(&url, 1), &[seed; 32]);
-            documents.insert((*name).to_owned(), document(&instance, name, &signer));
+            let document = document(&instance, name, &signer);
+            host.documents.insert((*name).to_owned(), document);
             signers.insert((*name).to_owned(), signer);
         }
+        let host = Arc::new(Mutex::new(host));
         let router = Router::new()
             .route("/actors/{name}", get(actor))
-            .route("/inbox", post(|| async { StatusCode::ACCEPTED }))
-            .with_state(documents);
+            .route("/actors/{name}/inbox", post(inbox))
+            .route("/inbox", post(inbox))
+            .with_state(Arc::clone(&host));
         let mut served = JoinSet::new();
         listener
             .set_nonblocking(true)
@@ -59,8 +92,41 @@ impl Stranger {
         Self {
             instance,
             signers,
+            host,
             _served: served,
         }
+    }
+
+    /// `127.0.0.1:port`.
+    pub(crate) fn authority(&self) -> &str {
+        self.instance.authority()
+    }
+
+    /// Itself, as the core knows hosts.
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// Answers deliveries with this from now on; with 202 when told nothing.
+    pub(crate) fn tell(&self, answer: Option<Told>) {
+        locked(&self.host).answer = answer;
+    }
+
+    /// An actor goes for good.
+    pub(crate) fn remove(&self, name: &str) {
+        locked(&self.host).documents.remove(name);
+    }
+
+    /// Everything that was delivered, refused or not, oldest first.
+    pub(crate) fn delivered(&self) -> Vec<Delivered> {
+        locked(&self.host).delivered.clone()
+    }
+
+    /// The headers of a POST signed by an actor's key (RFC 9421).
+    pub(crate) fn signed_post(&self, name: &str, url: &str, body: &[u8]) -> SignedHeaders {
+        let signer = &self.signers[name];
+        let signed = sign_rfc9421("POST", url, Some(body), signer, now_ms() / 1_000);
+        signed.expect("ASCII")
     }
 
     pub(crate) fn actor_url(&self, name: &str) -> String {
@@ -114,16 +180,40 @@ fn document(instance: &Instance, name: &str, signer: &Ed25519Signer) -> Vec<u8> 
     write(Notation::Json, &Value::Map(actor.document()))
 }
 
-async fn actor(
-    Path(name): Path<String>,
-    State(documents): State<BTreeMap<String, Vec<u8>>>,
-) -> Response {
-    match documents.get(&name) {
+type Shared = State<Arc<Mutex<Host>>>;
+
+fn locked(host: &Mutex<Host>) -> MutexGuard<'_, Host> {
+    host.lock().expect("nobody panicked")
+}
+
+async fn actor(Path(name): Path<String>, State(host): Shared) -> Response {
+    match locked(&host).documents.get(&name) {
         Some(document) => ([(header::CONTENT_TYPE, AS2)], document.clone()).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => StatusCode::GONE.into_response(),
     }
 }
 
+async fn inbox(State(host): Shared, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let mut host = locked(&host);
+    host.delivered.push(Delivered {
+        path: uri.path().to_owned(),
+        headers,
+        body,
+    });
+    let Some(told) = host.answer else {
+        return StatusCode::ACCEPTED.into_response();
+    };
+    let status = StatusCode::from_u16(told.status).expect("a status");
+    let mut answer = (status, told.text).into_response();
+    if let Some(seconds) = told.retry_after {
+        answer
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+/// The present time, Unix milliseconds.
 pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     i64::try_from(now.expect("after 1970").as_millis()).expect("this era")

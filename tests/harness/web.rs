@@ -1,6 +1,7 @@
 //! HTTP from outside, one request at a time.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH};
+use fedsx_core::http_signature::SignedHeaders;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -79,7 +80,22 @@ impl Web {
         read(request).await.expect("an answer")
     }
 
-    fn url(&self, path: &str) -> String {
+    /// POST of an ActivityStreams document, signed.
+    pub(crate) async fn post_signed(
+        &self,
+        path: &str,
+        signed: SignedHeaders,
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(AS2));
+        signed.insert_into(&mut headers);
+        let request = self.client.post(self.url(path)).headers(headers);
+        read(request.body(body.into())).await.expect("an answer")
+    }
+
+    /// A path of the instance, or a whole URL, as a URL.
+    pub(crate) fn url(&self, path: &str) -> String {
         if path.starts_with("http://") {
             path.to_owned()
         } else {
