@@ -5,7 +5,7 @@
 //! both give the same rows (design, section 4).
 
 use crate::entry::{
-    Activity, ActorNo, Control, Effect, FollowRef, Header, Side, Subject, Visibility,
+    Activity, ActorNo, Authenticated, Control, Effect, FollowRef, Header, Side, Subject, Visibility,
 };
 use crate::follow::{Direction, Input, Owed, Phase, Relation, Which, step};
 use crate::state::{Actor, At, Blocks, Follower, Row, Seen, State, StateError};
@@ -49,7 +49,7 @@ fn logs(
 ) -> Result<(), StateError> {
     let proved = matches!(
         activity.authenticated,
-        crate::entry::Authenticated::Local | crate::entry::Authenticated::Proof
+        Authenticated::Local | Authenticated::Proof
     );
     let seen = Seen {
         at,
@@ -65,9 +65,10 @@ fn logs(
         id: activity.id.clone(),
         digest: activity.digest,
     });
+    // What others create is found by its origin and owner; a row for each would be one more to write.
     if activity.verb == "Create"
+        && activity.authenticated == Authenticated::Local
         && let Some(object) = &activity.object_id
-        && state.digest_of_object(object)?.is_none()
     {
         rows.push(Row::Object {
             id: object.clone(),

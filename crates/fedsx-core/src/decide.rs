@@ -35,6 +35,8 @@ pub struct Facts<'a> {
     pub peers: &'a dyn Peers,
     /// This instance's addresses.
     pub instance: &'a Instance,
+    /// The newest offset that the state certainly shows.
+    pub applied: u64,
     /// Now, Unix milliseconds.
     pub now_ms: i64,
 }
@@ -58,6 +60,8 @@ pub struct Draft {
     pub payload: Bytes,
     /// When it was received, Unix milliseconds.
     pub received_ms: i64,
+    /// Nothing was kept under its `id` as of this offset; `None` where that was not looked up.
+    pub new_as_of: Option<u64>,
 }
 
 /// What becomes of an inbound activity.

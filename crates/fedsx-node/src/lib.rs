@@ -183,7 +183,10 @@ impl Node {
     }
 
     fn facts<'a>(&'a self, known: &'a Known<'a>) -> decide::Facts<'a> {
+        // Before anything is read, so that what is read is at least as new.
+        let applied = self.0.view.applied();
         decide::Facts {
+            applied,
             state: self.0.view.state(),
             peers: known,
             instance: &self.0.instance,

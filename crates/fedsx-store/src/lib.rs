@@ -4,6 +4,7 @@
 //! The journal is the truth; the index is what it folds into and may be thrown away. Nothing here
 //! knows HTTP or decides what may be said.
 
+mod cache;
 pub mod check;
 pub mod delivery;
 pub mod engine;
@@ -12,6 +13,7 @@ pub mod journal;
 pub mod ledger;
 pub mod lock;
 mod queue;
+mod recent;
 pub mod schema;
 mod store;
 pub mod vault;

@@ -24,6 +24,7 @@ use fedsx_core::entry::Header;
 use fedsx_core::state::{At, StateError};
 use tokio::sync::{oneshot, watch};
 
+use crate::cache::RowCache;
 use crate::check;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
@@ -157,9 +158,15 @@ impl Store {
         let ledger = dir.join("delivery.ledger");
         let deliveries = Arc::new(Deliveries::open(Arc::clone(&engine), ledger, last)?);
         let (sender, applied) = watch::channel(last);
-        let view = View::new(Arc::clone(&engine), journal.reader(), applied);
+        let cache = Arc::new(RowCache::default());
+        let view = View::new(
+            Arc::clone(&engine),
+            journal.reader(),
+            applied,
+            Arc::clone(&cache),
+        );
         let queue = Arc::new(Queue::default());
-        let writer = Writer::new(journal, Arc::clone(&engine), sender);
+        let writer = Writer::new(journal, Arc::clone(&engine), sender, cache);
         let (tell, stopped) = oneshot::channel();
         let work = Arc::clone(&queue);
         let thread = spawn("fedsx-writer", move || {

@@ -15,6 +15,7 @@ use fedsx_core::state::{Actor, At, Follower, State, StateError};
 use fedsx_core::value::{Map, Value};
 use tokio::sync::watch;
 
+use crate::cache::{Cached, RowCache};
 use crate::engine::{Engine, EngineError, prefix_end};
 use crate::index::{self, Index};
 use crate::journal::{JournalError, JournalReader, Place};
@@ -25,7 +26,7 @@ use crate::schema::{self, Of, Table, key, log_key, log_prefix};
 pub struct View {
     engine: Arc<dyn Engine>,
     journal: JournalReader,
-    index: Index<Arc<dyn Engine>>,
+    index: Index<Cached>,
     applied: watch::Receiver<u64>,
 }
 
@@ -155,8 +156,13 @@ impl View {
         engine: Arc<dyn Engine>,
         journal: JournalReader,
         applied: watch::Receiver<u64>,
+        cache: Arc<RowCache>,
     ) -> Self {
-        let index = Index::with_journal(Arc::clone(&engine), journal.clone());
+        let rows = Cached {
+            engine: Arc::clone(&engine),
+            cache,
+        };
+        let index = Index::with_journal(rows, journal.clone());
         Self {
             engine,
             journal,

@@ -19,10 +19,12 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{At, State, StateError};
 use tokio::sync::{oneshot, watch};
 
+use crate::cache::RowCache;
 use crate::engine::{Batch, Engine, EngineError};
 use crate::index::{Index, Overlay, Pending, pending};
 use crate::journal::{Journal, JournalError, Places};
 use crate::queue::{AppendError, Appended, Priority, Queue, Reply, Work};
+use crate::recent::Recent;
 use crate::schema::{self, Table, key};
 
 /// Beside its strings, logs and payload, what an entry takes in a batch at most, bytes.
@@ -152,6 +154,8 @@ pub(crate) struct Writer {
     pub(crate) applied: watch::Sender<u64>,
     /// The length of each log that was appended to.
     heads: HashMap<LogId, u64>,
+    recent: Recent,
+    cache: Arc<RowCache>,
 }
 
 /// A batch being put together.
@@ -169,11 +173,14 @@ impl Writer {
         journal: Journal,
         engine: Arc<dyn Engine>,
         applied: watch::Sender<u64>,
+        cache: Arc<RowCache>,
     ) -> Self {
         Self {
+            recent: Recent::from(journal.next_offset()),
             journal,
             engine,
             applied,
+            cache,
             heads: HashMap::new(),
         }
     }
@@ -232,6 +239,7 @@ impl Writer {
         if let Some(last) = step.last {
             self.journal.write(&step.entries)?;
             self.journal.sync()?;
+            let touched = RowCache::touched(step.pending.keys());
             let mut batch = Batch::new();
             for (key, value) in step.pending {
                 match value {
@@ -241,6 +249,7 @@ impl Writer {
             }
             batch.put(applied_key(), schema::encode(last));
             self.engine.commit(batch)?;
+            self.cache.forget(&touched);
             self.applied.send_replace(last.offset);
         }
         for (reply, answer) in step.answers {
@@ -300,7 +309,9 @@ impl Writer {
         step: &mut Step,
         draft: Draft,
     ) -> Result<Result<Appended, AppendError>, WriterError> {
-        let found = {
+        let found = if self.recent.is_new(&draft) {
+            Recheck::Append(self.join(&draft.logs)?)
+        } else {
             let (engine, heads) = (&self.engine, &mut self.heads);
             let state = overlay(engine, &step.pending);
             recheck(&state, &draft, &mut |log| next_seq(engine, heads, log))?
@@ -317,6 +328,7 @@ impl Writer {
                 return Ok(Err(Refusal::new(Code::Equivocation, why).into()));
             }
             Recheck::Append(joined) => {
+                self.recent.add(step.next_offset, &draft.activity);
                 let activity = Activity {
                     joined: joined.clone(),
                     ..draft.activity

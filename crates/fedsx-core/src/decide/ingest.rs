@@ -140,7 +140,8 @@ impl Here<'_> {
             let why = "`published` lies more than an hour ahead";
             return Err(Refusal::new(Code::Future, why).into());
         }
-        if let Some(other) = facts.state.digest_of_id(&envelope.id)?
+        let kept = facts.state.digest_of_id(&envelope.id)?;
+        if let Some(other) = kept
             && other != verified.document().digest
         {
             if !is_equivocation(facts.state, verified.authenticated(), &other)? {
@@ -149,7 +150,8 @@ impl Here<'_> {
                 ));
             }
             // The writer refuses it, and keeps it as evidence.
-            return Ok(self.append(verified, published_ms, None, followers, Vec::new()));
+            let draft = self.draft(verified, published_ms, None, followers);
+            return Ok(Decision::Append(Box::new(draft)));
         }
         let effect = match authority::judge(facts, envelope)? {
             Meaning::Plain => None,
@@ -166,23 +168,27 @@ impl Here<'_> {
         if logs.is_empty() {
             return Ok(Decision::Dropped("it is about nobody and nothing here"));
         }
-        Ok(self.append(verified, published_ms, effect, followers, logs))
+        Ok(Decision::Append(Box::new(Draft {
+            logs,
+            new_as_of: kept.is_none().then_some(facts.applied),
+            ..self.draft(verified, published_ms, effect, followers)
+        })))
     }
 
-    fn append(
+    fn draft(
         &self,
         verified: &Verified,
         published_ms: i64,
         effect: Option<Effect>,
         followers: Option<&str>,
-        logs: Vec<LogId>,
-    ) -> Decision {
-        Decision::Append(Box::new(Draft {
+    ) -> Draft {
+        Draft {
             activity: activity(verified, published_ms, effect, followers),
-            logs,
+            logs: Vec::new(),
             payload: verified.document().bytes.clone(),
             received_ms: self.facts.now_ms,
-        }))
+            new_as_of: None,
+        }
     }
 
     /// Stage 8: the inboxes it is for, without those that block its actor.

@@ -321,6 +321,7 @@ fn draft(
         logs,
         payload: document.bytes.clone(),
         received_ms: facts.now_ms,
+        new_as_of: None,
     })
 }
 

@@ -1,0 +1,55 @@
+//! What was appended lately, by `id`, so that the writer need not ask the index again whether a draft
+//! is new when it was new a moment ago.
+
+use std::collections::{HashMap, VecDeque};
+
+use fedsx_core::decide::Draft;
+use fedsx_core::entry::Activity;
+
+use crate::schema::url_hash;
+
+/// Entries remembered.
+const REMEMBERED: usize = 16_384;
+
+/// The `id`s of all activities from an offset on. An `id` is enough: it is part of what a digest covers.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    from: u64,
+    ids: HashMap<[u8; 16], u64>,
+    order: VecDeque<(u64, [u8; 16])>,
+}
+
+impl Recent {
+    /// Nothing yet; `next` is the offset of the next entry.
+    pub(crate) fn from(next: u64) -> Self {
+        Self {
+            from: next,
+            ids: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Whether a draft that was new when it was decided is certainly new still. One with an effect is
+    /// always looked at again.
+    pub(crate) fn is_new(&self, draft: &Draft) -> bool {
+        let covered = draft.new_as_of.is_some_and(|as_of| as_of + 1 >= self.from);
+        covered
+            && draft.activity.effect.is_none()
+            && !self.ids.contains_key(&url_hash(&draft.activity.id))
+    }
+
+    /// Remembers an activity.
+    pub(crate) fn add(&mut self, offset: u64, activity: &Activity) {
+        let id = url_hash(&activity.id);
+        self.ids.insert(id, offset);
+        self.order.push_back((offset, id));
+        if self.order.len() > REMEMBERED
+            && let Some((oldest, id)) = self.order.pop_front()
+        {
+            self.from = oldest + 1;
+            if self.ids.get(&id) == Some(&oldest) {
+                self.ids.remove(&id);
+            }
+        }
+    }
+}
