@@ -44,6 +44,18 @@ const SEES: &[(&str, &[&str])] = &[
         ],
     ),
     ("xtask", &[]),
+    // Not above the binary: it starts it as a process.
+    (
+        "fedsx-bench",
+        &[
+            "fedsx-deliver",
+            "fedsx-node",
+            "fedsx-store",
+            "fedsx-discovery",
+            "fedsx-core",
+            "fedsx-sx",
+        ],
+    ),
 ];
 
 /// The crates without effects.
@@ -150,7 +162,7 @@ const HOMES: &[Home] = &[
     },
     Home {
         crates: &["anyhow"],
-        of: &["fedsx-cli", "xtask"],
+        of: &["fedsx-cli", "xtask", "fedsx-bench"],
         in_tests_of: None,
         why: "a library's errors are typed, per family of operations",
     },

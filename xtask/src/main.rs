@@ -1,7 +1,7 @@
 //! `cargo xtask`: the project's only build tool.
 //!
-//! Owns the command line and nothing else; each subcommand is a file. Uses the one `dev` profile throughout, so that
-//! everything that is checked is built once.
+//! Owns the command line and nothing else; each subcommand is a file. Uses the one `dev` profile for all but `bench`,
+//! so that everything that is checked is built once.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
     reason = "a command-line tool whose output is its purpose"
 )]
 
+mod bench;
 mod ci;
 mod deny;
 mod findings;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask test [NEXTEST ARGS…]   all tests of the workspace, with the time of each; e.g. `-p fedsx-core follow`
 cargo xtask ci [STEP…]             everything that is checked before a change lands, tests last; or the named steps
+cargo xtask bench [NAME…]          what the release build costs, into BENCHMARKS.md; or the named measurements
 cargo xtask pair [--fresh]         two instances with kept data under target/pair, their logs joined; Ctrl-C ends both
 cargo xtask soak [NEXTEST ARGS…]   the same tests for longer: more kills and cases, every engine; the better part of an hour";
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Some((command, rest)) => match command.as_str() {
             "test" => test::run(&root, rest),
             "ci" => ci::run(&root, rest),
+            "bench" => bench::run(&root, rest),
             "pair" => pair::run(&root, rest),
             "soak" => soak::run(&root, rest),
             "help" | "--help" | "-h" => {

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +50,7 @@ const SIDES: [Side; 2] = [
 /// `--fresh` starts from empty data; every other argument goes to both `fedsx serve`.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     run::run(run::cargo(root).args(["build", "--package", "fedsx-cli", "--bin", "fedsx"]))?;
-    let target = target(root)?;
+    let target = run::target(root)?;
     let home = target.join("pair");
     let (fresh, passed): (Vec<_>, Vec<_>) = arguments
         .iter()
@@ -79,22 +79,6 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
         }
     }
     pair.watch(&stop)
-}
-
-/// Where cargo builds, whatever the environment and its configuration say.
-fn target(root: &Path) -> anyhow::Result<PathBuf> {
-    let metadata = run::output(run::cargo(root).args([
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version",
-        "1",
-    ]))?;
-    let path = metadata
-        .split_once("\"target_directory\":\"")
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .context("cargo names no target directory")?;
-    Ok(PathBuf::from(path.0))
 }
 
 impl Side {

@@ -68,7 +68,7 @@ fn is_pure(package: &str) -> bool {
 }
 
 fn is_library(package: &str) -> bool {
-    package.starts_with("fedsx-") && package != "fedsx-cli"
+    package.starts_with("fedsx-") && !["fedsx-cli", "fedsx-bench"].contains(&package)
 }
 
 /// The banned words of all product code.

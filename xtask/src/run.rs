@@ -1,6 +1,6 @@
 //! Running other programs: shown before they run, from the workspace root, failing with their name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -40,6 +40,22 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     }
     String::from_utf8(output.stdout)
         .with_context(|| format!("`{line}` printed something that is not UTF-8"))
+}
+
+/// Where cargo builds, whatever the environment and its configuration say.
+pub(crate) fn target(root: &Path) -> anyhow::Result<PathBuf> {
+    let metadata = output(cargo(root).args([
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version",
+        "1",
+    ]))?;
+    let path = metadata
+        .split_once("\"target_directory\":\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .context("cargo names no target directory")?;
+    Ok(PathBuf::from(path.0))
 }
 
 fn shown(command: &Command) -> String {

@@ -86,9 +86,9 @@ fn of_package(root: &Path, package: &str, files: &[PathBuf]) -> anyhow::Result<V
             .iter()
             .any(|test| module == test || module.starts_with(&format!("{test}/")));
         if declared
-            || path
-                .split('/')
-                .any(|part| part == "tests" || part == "benches")
+            || path.split('/').any(|part| part == "tests")
+            // At the root it is a package of its own.
+            || path.split('/').skip(1).any(|part| part == "benches")
         {
             Kind::Test
         } else if path.ends_with("/build.rs") && !path.contains("/src/") {
