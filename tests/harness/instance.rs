@@ -288,7 +288,7 @@ impl Instance {
         .await;
     }
 
-    /// Waits until nothing is left to be delivered.
+    /// Waits until nothing is queued. What was published just now may not be in the queue yet.
     pub(crate) async fn delivered(&self) {
         within(PATIENCE, "an empty queue", async || {
             let lanes = self.json(["deliveries"]);
