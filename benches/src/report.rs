@@ -216,6 +216,10 @@ impl Results {
     pub(crate) fn write(&self, json: &Path, page: &Path) -> anyhow::Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).context("results are JSON")?;
         bytes.push(b'\n');
+        if let Some(folder) = json.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("can't make {}", folder.display()))?;
+        }
         for (path, bytes) in [(json, bytes), (page, self.markdown().into_bytes())] {
             fs::write(path, bytes).with_context(|| format!("can't write {}", path.display()))?;
         }

@@ -145,6 +145,8 @@ pub trait State {
     fn actor_by_name(&self, name: &str) -> Result<Option<Actor>, StateError>;
     /// The local actor of that URL.
     fn actor_by_url(&self, url: &str) -> Result<Option<Actor>, StateError>;
+    /// The number of the local actor of that name: cheaper than all of it.
+    fn actor_no(&self, name: &str) -> Result<Option<ActorNo>, StateError>;
     /// The local actor of that number.
     fn actor(&self, no: ActorNo) -> Result<Option<Actor>, StateError>;
     /// How many local actors there are: the next one's number.

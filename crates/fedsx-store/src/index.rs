@@ -211,6 +211,15 @@ impl<R: Rows> State for Index<R> {
         self.numbered(&key(Table::ActorName, &[name.as_bytes()]))
     }
 
+    fn actor_no(&self, name: &str) -> Result<Option<ActorNo>, StateError> {
+        let no = self
+            .rows
+            .get(&key(Table::ActorName, &[name.as_bytes()]))
+            .map_err(state_error)?;
+        let no = no.map(|no| fixed(&no)).transpose()?;
+        Ok(no.map(|no| ActorNo(u32::from_be_bytes(no))))
+    }
+
     fn actor_by_url(&self, url: &str) -> Result<Option<Actor>, StateError> {
         let actor = self.numbered(&key(Table::ActorUrl, &[&url_hash(url)]))?;
         Ok(actor.filter(|actor| actor.url == url))

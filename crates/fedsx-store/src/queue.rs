@@ -132,8 +132,12 @@ impl Queue {
         }
         waiting.bytes += bytes;
         waiting.inputs.push_back((work, reply));
+        // In between the writer is at work, or waits for those on their way, the last of whom wakes it.
+        let is_awaited = matches!(waiting.inputs.len(), 1 | BATCH_INPUTS);
         drop(waiting);
-        self.changed.notify_one();
+        if is_awaited {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 

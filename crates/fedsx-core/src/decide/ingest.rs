@@ -159,7 +159,7 @@ impl Here<'_> {
             Meaning::Ignored(why) => return Ok(Decision::Dropped(why)),
         };
         if let Some(target) = self.target
-            && authority::blocked(facts.state, &target.url, &envelope.actor)?
+            && facts.state.blocks(target.no, &envelope.actor)?.any()
             && !matches!(effect, Some(Effect::UndoBlock { .. }))
         {
             return Err(Refusal::new(Code::Blocked, "the actor does not receive from you").into());
@@ -208,25 +208,25 @@ impl Here<'_> {
             let follows =
                 to_followers && authority::follows(facts.state, target.no, &envelope.actor)?;
             if follows || is_about(facts.instance, envelope, effect, target) {
-                actors.push(target.clone());
+                actors.push(target.no);
             }
         } else {
             for name in self.named(envelope, effect) {
-                actors.extend(facts.state.actor_by_name(&name)?);
+                actors.extend(facts.state.actor_no(&name)?);
             }
             if to_followers {
                 for (no, follows) in facts.state.locals_related(&envelope.actor)? {
-                    if follows && !actors.iter().any(|actor| actor.no == no) {
-                        actors.extend(facts.state.actor(no)?);
+                    if follows && !actors.contains(&no) {
+                        actors.push(no);
                     }
                 }
             }
         }
         let mut logs = Vec::with_capacity(actors.len());
         for actor in actors {
-            let blocks = facts.state.blocks(actor.no, &envelope.actor)?;
+            let blocks = facts.state.blocks(actor, &envelope.actor)?;
             if !blocks.ours {
-                logs.push(LogId::inbox(actor.no));
+                logs.push(LogId::inbox(actor));
             }
         }
         Ok(logs)
