@@ -7,6 +7,7 @@
 mod bad_input;
 mod harness;
 mod kill;
+mod limits;
 mod lock;
 mod main_job;
 mod outage;

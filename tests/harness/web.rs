@@ -1,7 +1,7 @@
 //! HTTP from outside, one request at a time.
 
 use fedsx_core::http_signature::SignedHeaders;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -26,7 +26,19 @@ pub(crate) struct Answer {
 
 impl Web {
     pub(crate) fn new(base: String) -> Self {
+        Self::with(base, HeaderMap::new())
+    }
+
+    /// The same instance, as a proxy asks it on that client's behalf.
+    pub(crate) fn forwarded_for(self, client: &str) -> Self {
+        let client = HeaderValue::from_str(client).expect("an address");
+        let headers = [(HeaderName::from_static("x-forwarded-for"), client)];
+        Self::with(self.base, headers.into_iter().collect())
+    }
+
+    fn with(base: String, headers: HeaderMap) -> Self {
         let client = reqwest::Client::builder()
+            .default_headers(headers)
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

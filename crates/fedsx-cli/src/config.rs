@@ -7,11 +7,12 @@
 mod given;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use fedsx_store::engine::EngineKind;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::args::Serve;
 use given::{Given, Setting};
@@ -46,6 +47,14 @@ pub(crate) struct Server {
     pub(crate) body_timeout: Duration,
     /// How long a shutdown may take before what is left is cut.
     pub(crate) drain: Duration,
+    /// Whose word is believed on whom they pass requests on for.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// What one address may post; 0 is no limit.
+    pub(crate) posts_per_minute: u32,
+    pub(crate) posts_burst: u32,
+    /// What else it may ask for; 0 is no limit.
+    pub(crate) reads_per_minute: u32,
+    pub(crate) reads_burst: u32,
 }
 
 /// Journal and index.
@@ -117,6 +126,14 @@ impl Default for Server {
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            trusted_proxies: vec![
+                IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+                IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+            ],
+            posts_per_minute: 3_000,
+            posts_burst: 1_000,
+            reads_per_minute: 6_000,
+            reads_burst: 2_000,
         }
     }
 }
@@ -205,6 +222,11 @@ const SETTINGS: &[Known] = settings![
     server.head_timeout,
     server.body_timeout,
     server.drain,
+    server.trusted_proxies,
+    server.posts_per_minute,
+    server.posts_burst,
+    server.reads_per_minute,
+    server.reads_burst,
     store.engine,
     store.segment_mib,
     store.flush_every,
@@ -401,6 +423,8 @@ impl Config {
             ("delivery.per_host", self.delivery.per_host),
             ("peers.max_concurrent", self.peers.max_concurrent),
             ("peers.inbound_concurrent", self.peers.inbound_concurrent),
+            ("server.posts_burst", self.server.posts_burst as usize),
+            ("server.reads_burst", self.server.reads_burst as usize),
         ] {
             if !(1..=1_000_000).contains(&count) {
                 return wrong(key, "must lie between 1 and 1000000");

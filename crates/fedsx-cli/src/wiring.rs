@@ -18,6 +18,7 @@ use fedsx_core::address::Instance;
 use fedsx_core::value::{Map, Value};
 use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
+use fedsx_discovery::budget::Rate;
 use fedsx_discovery::client::{ClientOptions, GuardedClient, Transport};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
@@ -30,7 +31,7 @@ use tokio::sync::oneshot;
 
 use crate::admin_file::{AdminFile, Written};
 use crate::args::Global;
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::failure::Failure;
 use crate::logging;
 use crate::output::stdout;
@@ -171,8 +172,7 @@ impl Running {
         token: Token,
     ) -> anyhow::Result<()> {
         let salt = getrandom::u64().context("no randomness")?;
-        let body_time = config.server.body_timeout;
-        let http = HttpState::new(self.node.clone(), &HttpOptions { body_time, salt });
+        let http = HttpState::new(self.node.clone(), &http_options(&config.server, salt));
         let deliveries = Arc::new(AdminDeliveries::new(
             Arc::clone(delivery),
             self.node.clone(),
@@ -343,6 +343,17 @@ fn node(
         webfinger,
     };
     Ok((Node::new(parts, clock::system()), transport))
+}
+
+fn http_options(server: &Server, salt: u64) -> HttpOptions {
+    let rate = |per_minute: u32, burst: u32| (per_minute > 0).then_some(Rate { per_minute, burst });
+    HttpOptions {
+        body_time: server.body_timeout,
+        salt,
+        trusted_proxies: server.trusted_proxies.clone(),
+        posts: rate(server.posts_per_minute, server.posts_burst),
+        reads: rate(server.reads_per_minute, server.reads_burst),
+    }
 }
 
 fn delivery_options(config: &Config) -> DeliveryOptions {

@@ -6,6 +6,7 @@
 //! a fetched document may change.
 
 pub mod actor_cache;
+pub mod budget;
 pub mod client;
 pub mod clock;
 pub mod document;

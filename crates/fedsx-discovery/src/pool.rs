@@ -6,18 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use fedsx_core::address::Origin;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::budget::{AddressBudget, Rate};
 use crate::client::{Request, Response, Transport, TransportError};
 use crate::clock::Clock;
 
-/// Sources whose budget is remembered; past it the least used start anew.
-const SOURCES: usize = 10_000;
 /// Hosts remembered before those at rest are forgotten.
 const HOSTS: usize = 256;
 
@@ -57,58 +56,14 @@ impl Default for PoolOptions {
     }
 }
 
-/// What each source address may still cause to be fetched.
-struct FetchBudget {
-    per_minute: u32,
-    /// Until when each source has spent its minute, milliseconds (the generic cell rate algorithm:
-    /// one number per source).
-    spent_until: Mutex<quick_cache::unsync::Cache<IpAddr, i64>>,
-}
-
-impl FetchBudget {
-    fn new(per_minute: u32) -> Self {
-        Self {
-            per_minute: per_minute.max(1),
-            spent_until: Mutex::new(quick_cache::unsync::Cache::new(SOURCES)),
-        }
-    }
-
-    /// Takes one fetch; the error says after how many seconds there is one again.
-    fn spend(&self, source: IpAddr, now_ms: i64) -> Result<(), u32> {
-        let source = payer(source);
-        let one_ms = i64::from((60_000 / self.per_minute).max(1));
-        let mut spent = self
-            .spent_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let until = spent.get(&source).copied().unwrap_or(now_ms).max(now_ms) + one_ms;
-        let over_ms = until - now_ms - 60_000;
-        if over_ms > 0 {
-            return Err(u32::try_from(over_ms.div_euclid(1_000) + 1).unwrap_or(60));
-        }
-        spent.insert(source, until);
-        Ok(())
-    }
-}
-
-/// One household of addresses pays together: in IPv6 a /64.
-fn payer(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// Sends requests by purpose, through one transport.
 pub struct Fetcher {
     transport: Arc<dyn Transport>,
     options: PoolOptions,
     places: Arc<Semaphore>,
     hosts: Mutex<BTreeMap<String, Weak<Semaphore>>>,
-    budget: FetchBudget,
+    /// What each source address may still cause to be fetched.
+    budget: AddressBudget,
     clock: Clock,
 }
 
@@ -129,7 +84,10 @@ impl Fetcher {
             transport,
             places: Arc::new(Semaphore::new(options.concurrent.max(1))),
             hosts: Mutex::default(),
-            budget: FetchBudget::new(options.per_minute),
+            budget: AddressBudget::new(Rate {
+                per_minute: options.per_minute,
+                burst: options.per_minute,
+            }),
             options,
             clock,
         }

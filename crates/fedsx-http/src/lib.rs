@@ -6,9 +6,11 @@
 
 mod actor;
 mod admin;
+mod admission;
 mod answer;
 mod body;
 mod document;
+mod forwarded;
 mod inbox;
 mod metrics;
 mod negotiate;

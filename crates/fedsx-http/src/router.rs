@@ -9,14 +9,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use fedsx_core::refusal::Code;
+use fedsx_discovery::budget::Rate;
 use fedsx_node::Node;
+use ipnet::IpNet;
 
+use crate::admission::Admission;
 use crate::body::BodyReader;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
-use crate::surface::Surface;
-use crate::{actor, document, inbox, outbox, wellknown};
+use crate::surface::{Clock, Surface};
+use crate::{actor, document, forwarded, inbox, outbox, wellknown};
 
 /// What the surface can be told.
 #[derive(Clone, Debug)]
@@ -25,6 +28,12 @@ pub struct HttpOptions {
     pub body_time: Duration,
     /// A number drawn at the start of the process, so that the request ids of two processes differ.
     pub salt: u64,
+    /// Whose `X-Forwarded-For` and `Forwarded` are believed. Those that send neither are not limited.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How often one address may post; `None` is no limit.
+    pub posts: Option<Rate>,
+    /// How often one address may ask for anything else.
+    pub reads: Option<Rate>,
 }
 
 impl Default for HttpOptions {
@@ -32,6 +41,15 @@ impl Default for HttpOptions {
         Self {
             body_time: Duration::from_secs(30),
             salt: 0,
+            trusted_proxies: forwarded::loopback(),
+            posts: Some(Rate {
+                per_minute: 3_000,
+                burst: 1_000,
+            }),
+            reads: Some(Rate {
+                per_minute: 6_000,
+                burst: 2_000,
+            }),
         }
     }
 }
@@ -45,7 +63,7 @@ struct Shared {
     node: Node,
     metrics: Arc<Metrics>,
     bodies: BodyReader,
-    salt: u64,
+    options: HttpOptions,
     /// How many posts there are, and until when that is taken for true, Unix milliseconds.
     posts: Mutex<Option<(u64, i64)>>,
 }
@@ -59,7 +77,7 @@ impl HttpState {
             node,
             metrics,
             bodies: BodyReader::new(options.body_time),
-            salt: options.salt,
+            options: options.clone(),
             posts: Mutex::default(),
         }))
     }
@@ -107,10 +125,18 @@ impl HttpState {
 
 /// The routes of the public listener.
 pub fn router(state: HttpState) -> Router {
-    let clock = state.clone();
+    let node = state.node().clone();
+    let clock: Clock = Arc::new(move || node.now_ms());
+    let options = &state.0.options;
+    let admission = Admission::new(
+        options.trusted_proxies.clone(),
+        options.posts,
+        options.reads,
+        Arc::clone(&clock),
+    );
     let surface = Surface {
-        ids: Arc::new(RequestIds::new(state.0.salt)),
-        clock: Arc::new(move || clock.node().now_ms()),
+        ids: Arc::new(RequestIds::new(options.salt)),
+        clock,
         metrics: state.metrics(),
     };
     Router::new()
@@ -136,6 +162,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/actors/{name}/objects/{id}", get(document::object))
         .route("/artifacts/{cid}", get(document::artifact))
         .with_state(state)
+        .layer(admission)
         .layer(surface)
 }
 

@@ -50,7 +50,8 @@ impl Default for ServeOptions {
     }
 }
 
-/// The address that a request came from, among the request's extensions.
+/// The address that a request came from, among the request's extensions: the connection's here, and the
+/// client's behind the layer of `admission.rs`, which knows the proxies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remote(pub(crate) IpAddr);
 

@@ -1,10 +1,11 @@
 //! One value as it was given, and the types it is read into.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fedsx_core::address::Instance;
 use fedsx_store::engine::EngineKind;
+use ipnet::IpNet;
 
 use super::LogFormat;
 
@@ -132,28 +133,37 @@ impl Setting for Duration {
     }
 }
 
-/// `"30s,5m"`, `["30s", "5m"]` or `[30, 300]`.
-impl Setting for Vec<Duration> {
+/// An address or a network of them.
+impl Setting for IpNet {
     fn read(given: &Given<'_>) -> Result<Self, String> {
-        match given {
-            Given::Toml(toml::Value::Array(items)) => items
-                .iter()
-                .map(|item| Duration::read(&Given::Toml(item)))
-                .collect(),
-            given => given
-                .text()?
-                .split(',')
-                .map(|item| duration(item.trim()))
-                .collect(),
-        }
+        let text = given.text()?;
+        let one = || text.parse::<IpAddr>().ok().map(Self::from);
+        text.parse().ok().or_else(one).ok_or_else(|| {
+            format!("expected an address or a network like 10.0.0.0/8 and not `{text}`")
+        })
     }
 
     fn show(&self) -> String {
-        self.iter()
-            .copied()
-            .map(shown)
-            .collect::<Vec<_>>()
-            .join(",")
+        self.to_string()
+    }
+}
+
+/// `"30s,5m"`, `["30s", "5m"]` or `[30, 300]`; an empty text has no items.
+impl<T: Setting> Setting for Vec<T> {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        if let Given::Toml(toml::Value::Array(items)) = given {
+            let items = items.iter().map(|item| T::read(&Given::Toml(item)));
+            return items.collect();
+        }
+        let text = given.text()?.trim();
+        let items = text.split(',').filter(|_| !text.is_empty());
+        items
+            .map(|item| T::read(&Given::Text(item.trim())))
+            .collect()
+    }
+
+    fn show(&self) -> String {
+        self.iter().map(T::show).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -39,6 +39,23 @@ fn later_sources_win() {
 }
 
 #[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let proxies = |file: &str, set: &[&str]| {
+        let config = resolve(file, &[], set).expect("sound settings");
+        config.server.trusted_proxies.show()
+    };
+    assert_eq!(proxies("", &[]), "127.0.0.0/8,::1/128");
+    let listed = "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"2001:db8::1\"]\n";
+    assert_eq!(proxies(listed, &[]), "10.0.0.0/8,2001:db8::1/128");
+    assert_eq!(
+        proxies(listed, &["server.trusted_proxies=192.0.2.1, ::1"]),
+        "192.0.2.1/32,::1/128"
+    );
+    assert_eq!(proxies("", &["server.trusted_proxies="]), "");
+    assert_eq!(proxies("[server]\ntrusted_proxies = []\n", &[]), "");
+}
+
+#[test]
 fn a_missing_file_is_no_error_and_flags_win() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let serve = Serve {
@@ -69,6 +86,8 @@ fn what_is_wrong_is_named_with_a_way_out() {
         resolve("", &[], &["server.url=http://a.example/path"]),
         resolve("", &[], &["delivery.per_host=0"]),
         resolve("", &[], &["store.segment_mib=5000"]),
+        resolve("", &[], &["server.trusted_proxies=10.0.0.0/40"]),
+        resolve("", &[], &["server.posts_burst=0"]),
     ]
     .into_iter()
     .map(|result| result.expect_err("wrong settings"))

@@ -239,7 +239,7 @@ async fn a_spent_budget_is_nobody_elses_matter() {
             .is_err()
     );
     let spent = peers.actor(BOB, inbound(1)).await.expect_err("spent");
-    assert_eq!(retry_after_s(spent), 61);
+    assert_eq!(retry_after_s(spent), 60);
     let spent_again = peers.actor(BOB, inbound(1));
     let other = peers.actor(BOB, inbound(2));
     let (spent_again, other) = futures_util::future::join(spent_again, other).await;

@@ -1,8 +1,7 @@
 //! Who waits for whom, and who pays.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 
-use super::{FetchBudget, Fetcher, PoolOptions, Purpose};
+use super::{Fetcher, PoolOptions, Purpose};
 use crate::client::{BodyLimit, Request, Response, Transport, TransportError};
 
 /// Answers once `gate` lets it, and counts how many requests were inside at once.
@@ -107,24 +106,4 @@ async fn our_own_fetches_wait_behind_none_of_theirs() {
     };
     let (stuck, own) = futures_util::future::join(stuck, others).await;
     assert!(stuck.is_ok() && own.is_ok());
-}
-
-#[test]
-fn a_source_spends_a_minute_at_most() {
-    let budget = FetchBudget::new(60);
-    let source: IpAddr = "2001:db8::1".parse().expect("an address");
-    let neighbour: IpAddr = "2001:db8::ffff:1".parse().expect("an address");
-    let stranger: IpAddr = "2001:db8:0:1::1".parse().expect("an address");
-    let now = AtomicI64::new(5_000);
-    let spend = |source| budget.spend(source, now.load(Ordering::Relaxed));
-    for _ in 0..60 {
-        assert_eq!(spend(source), Ok(()));
-    }
-    assert_eq!(spend(neighbour), Err(2), "one /64 pays together");
-    assert_eq!(spend(stranger), Ok(()));
-    now.fetch_add(1_000, Ordering::Relaxed);
-    assert_eq!(spend(source), Ok(()));
-    assert_eq!(spend(source), Err(2));
-    now.fetch_add(3_600_000, Ordering::Relaxed);
-    assert_eq!((0..100).filter(|_| spend(source).is_ok()).count(), 60);
 }
