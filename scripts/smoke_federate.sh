@@ -78,9 +78,9 @@ is_empty() {
 }
 
 delivered() { # a|b
-    local lanes
-    lanes=$("$1" deliveries) || return 1
-    ! grep -Eq '"(queued|setAside|inFlight)": *[1-9]' <<<"$lanes"
+    local backlog
+    backlog=$("$1" deliveries) || return 1
+    ! grep -Eq '"(unexpanded|queued|setAside|inFlight)": *[1-9]' <<<"$backlog"
 }
 
 fetch() { # url [curl options]

@@ -49,7 +49,7 @@ async fn a_peer_that_was_down_gets_everything_in_order() {
 async fn failing_lane(a: &Instance, b: &Instance) -> Value {
     eventually("a failed delivery to B", async || {
         let lanes = a.json(["deliveries"]);
-        let mut lanes = lanes.as_array().expect("a list").iter();
+        let mut lanes = lanes["lanes"].as_array().expect("a list").iter();
         let lane = lanes.find(|lane| lane["host"] == b.authority())?.clone();
         (lane["failures"].as_u64() > Some(0) && lane["inFlight"] == 0).then_some(lane)
     })

@@ -68,7 +68,7 @@ impl Scene {
     async fn lane(&self, what: &str, is: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         eventually(what, async || {
             let lanes = self.here.json(["deliveries"]);
-            let mut lanes = lanes.as_array().expect("a list").iter();
+            let mut lanes = lanes["lanes"].as_array().expect("a list").iter();
             let lane = lanes.find(|lane| lane["host"] == self.there.authority())?;
             is(lane).then(|| lane.clone())
         })

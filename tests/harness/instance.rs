@@ -288,12 +288,12 @@ impl Instance {
         .await;
     }
 
-    /// Waits until nothing is queued. What was published just now may not be in the queue yet.
+    /// Waits until everything published so far is delivered.
     pub(crate) async fn delivered(&self) {
         within(PATIENCE, "an empty queue", async || {
-            let lanes = self.json(["deliveries"]);
-            let lanes = lanes.as_array().expect("a list");
-            lanes.iter().all(is_done).then_some(())
+            let backlog = self.json(["deliveries"]);
+            let lanes = backlog["lanes"].as_array().expect("a list");
+            (backlog["unexpanded"] == 0 && lanes.iter().all(is_done)).then_some(())
         })
         .await;
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fedsx_core::limits::DEAD_LETTERS;
 use fedsx_core::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
@@ -14,9 +15,6 @@ use crate::proto::{
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, page, to_proto};
-
-/// Dead letters looked at for one listing.
-const DEAD_LETTERS: usize = 10_000;
 
 /// The queue to one host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +37,15 @@ pub struct Lane {
     pub last_error: Option<String>,
     /// The offset of the oldest entry waiting.
     pub oldest_offset: Option<u64>,
+}
+
+/// What is still to be delivered.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Backlog {
+    /// Entries that are in no lane yet, or not in all of theirs; counted up to 10,000.
+    pub unexpanded: u64,
+    /// All lanes with anything waiting or a host that fails.
+    pub lanes: Vec<Lane>,
 }
 
 /// A delivery that was given up.
@@ -77,13 +84,15 @@ pub enum Selection {
 
 /// The deliveries, as the admin API sees them. Calls may block on the disk.
 pub trait DeliveryAdmin: fmt::Debug + Send + Sync {
-    /// All lanes with anything waiting or a host that fails.
+    /// What is still to be delivered.
     ///
     /// # Errors
-    /// When they can't be read; so for all of these.
-    fn lanes(&self) -> Result<Vec<Lane>, Refusal>;
+    /// When it can't be read; so for all of these.
+    fn backlog(&self) -> Result<Backlog, Refusal>;
     /// The newest dead letters, newest first.
     fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal>;
+    /// How many there are.
+    fn dead_letter_count(&self) -> Result<u64, Refusal>;
     /// Puts dead letters back into their lanes; says how many. An unknown id is `not-found`.
     fn retry(&self, which: Selection) -> Result<u64, Refusal>;
     /// Drops dead letters; says how many. An unknown id is `not-found`.
@@ -128,7 +137,10 @@ impl Deliveries for Service {
         request: Request<LanesRequest>,
     ) -> Result<Response<LanesResponse>, Status> {
         let asked = request.into_inner();
-        let mut lanes = self.ask(|deliveries| deliveries.lanes()).await?;
+        let Backlog {
+            unexpanded,
+            mut lanes,
+        } = self.ask(|deliveries| deliveries.backlog()).await?;
         lanes.sort_by(|a, b| a.host.cmp(&b.host));
         let (page, next_page_token) =
             page::of_list(lanes, page::limit(asked.limit), &asked.page_token, |lane| {
@@ -138,6 +150,7 @@ impl Deliveries for Service {
         Ok(Response::new(LanesResponse {
             lanes,
             next_page_token,
+            unexpanded,
         }))
     }
 

@@ -12,9 +12,6 @@ use crate::proto::{StatusRequest, StatusResponse};
 use crate::refused::internal;
 use crate::serve::About;
 
-/// Dead letters counted; there may be more.
-const DEAD_LETTERS: usize = 10_000;
-
 /// The service.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -45,7 +42,7 @@ fn report(
     digest: bool,
 ) -> Result<StatusResponse, Refusal> {
     let view = node.view();
-    let lanes = deliveries.lanes()?;
+    let lanes = deliveries.backlog()?.lanes;
     let waiting = lanes.iter().filter(|lane| lane.queued > 0).count();
     let digest = match digest {
         true => Some(view.digest().map_err(internal)?.0.to_string()),
@@ -60,7 +57,7 @@ fn report(
         actors: view.state().actor_count().map_err(internal)?.into(),
         queued: lanes.iter().map(|lane| lane.queued).sum(),
         lanes: waiting as u64,
-        dead_letters: deliveries.dead_letters(DEAD_LETTERS)?.len() as u64,
+        dead_letters: deliveries.dead_letter_count()?,
         digest,
     })
 }

@@ -22,6 +22,6 @@ mod tail;
 mod timeline;
 mod to_proto;
 
-pub use deliveries::{DeadLetter, DeliveryAdmin, Lane, Selection};
+pub use deliveries::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection};
 pub use guard::Token;
 pub use serve::{About, AdminState, ServeError, serve};

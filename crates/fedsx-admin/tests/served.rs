@@ -6,7 +6,9 @@ use axum::Router;
 use axum::routing::get;
 use fedsx_admin::client::{Client, ClientError};
 use fedsx_admin::proto;
-use fedsx_admin::{About, AdminState, DeadLetter, DeliveryAdmin, Lane, Selection, Token, serve};
+use fedsx_admin::{
+    About, AdminState, Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, Token, serve,
+};
 use fedsx_core::address::Instance;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
@@ -29,7 +31,7 @@ const URL: &str = "http://127.0.0.1:1";
 struct Deliveries;
 
 impl DeliveryAdmin for Deliveries {
-    fn lanes(&self) -> Result<Vec<Lane>, Refusal> {
+    fn backlog(&self) -> Result<Backlog, Refusal> {
         let lane = |host: &str| Lane {
             host: host.to_owned(),
             state: "backing-off".to_owned(),
@@ -41,7 +43,10 @@ impl DeliveryAdmin for Deliveries {
             last_error: Some("no route".to_owned()),
             oldest_offset: Some(7),
         };
-        Ok(vec![lane("b.example"), lane("a.example")])
+        Ok(Backlog {
+            unexpanded: 5,
+            lanes: vec![lane("b.example"), lane("a.example")],
+        })
     }
 
     fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal> {
@@ -57,6 +62,10 @@ impl DeliveryAdmin for Deliveries {
             at_ms: 1_767_225_600_000,
         };
         Ok(["2", "1"].into_iter().map(letter).take(limit).collect())
+    }
+
+    fn dead_letter_count(&self) -> Result<u64, Refusal> {
+        Ok(2)
     }
 
     fn retry(&self, which: Selection) -> Result<u64, Refusal> {
@@ -431,6 +440,7 @@ async fn deliveries_are_paged_and_selected() {
         ("a.example", "b.example")
     );
     assert_eq!(second.next_page_token, "");
+    assert_eq!((first.unexpanded, second.unexpanded), (5, 5));
     let letters = client
         .dead_letters(proto::DeadLettersRequest::default())
         .await

@@ -39,6 +39,17 @@ pub(crate) fn stdout(form: Form) -> Output<Box<dyn Write>> {
 }
 
 impl<W: Write> Output<W> {
+    /// Where the caller says.
+    #[cfg(test)]
+    pub(crate) fn new(form: Form, out: W) -> Self {
+        Self { form, out }
+    }
+
+    /// Whether it is read by people and not by programs.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.form == Form::Table
+    }
+
     /// One answer: an object, or what `people` writes.
     pub(crate) fn one(mut self, value: &Map, people: impl FnOnce() -> String) -> io::Result<()> {
         let text = match self.form {

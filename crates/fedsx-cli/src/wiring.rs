@@ -23,7 +23,7 @@ use fedsx_discovery::client::{ClientOptions, GuardedClient, Transport};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
-use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, gauge, router};
+use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
 use fedsx_node::{Node, Parts};
 use fedsx_store::check::engine_of;
 use fedsx_store::{Store, StoreOptions, WriterError};
@@ -177,7 +177,7 @@ impl Running {
             Arc::clone(delivery),
             self.node.clone(),
         ));
-        let (node, gauged) = (self.node.clone(), Arc::clone(&deliveries));
+        let gauged = Arc::clone(&deliveries);
         let stopping = self.tasks.listeners.clone();
         let routes = admin_router(
             AdminState::new(http.clone())
@@ -185,15 +185,7 @@ impl Running {
                     true => Err("stopping".to_owned()),
                     false => Ok(()),
                 })
-                .with_gauges(move |out| {
-                    gauge(
-                        out,
-                        "fedsx_journal_offset",
-                        "The newest visible entry.",
-                        node.view().applied(),
-                    );
-                    gauged.gauges(out);
-                }),
+                .with_gauges(move |out| gauged.gauges(out)),
         );
         let admin = fedsx_admin::AdminState {
             node: self.node.clone(),

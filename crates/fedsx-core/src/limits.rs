@@ -26,3 +26,5 @@ pub const KEYS: usize = 32;
 pub const EVIDENCE_PER_ACTOR: usize = 100;
 /// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.
 pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;
+/// Deliveries given up of which the account is kept; the oldest go first.
+pub const DEAD_LETTERS: usize = 10_000;

@@ -24,7 +24,7 @@ use crate::options::DeliveryOptions;
 use crate::outbound::Outbound;
 use crate::scheduler::{Scheduler, Watched};
 
-pub use self::overview::{LaneStatus, Selection};
+pub use self::overview::{LaneStatus, Selection, Totals, UNEXPANDED};
 
 /// Chunks that may wait for the scheduler.
 const EVENTS: usize = 64;

@@ -12,6 +12,6 @@ pub mod outbound;
 mod over_node;
 pub mod scheduler;
 
-pub use self::delivery::{Contacts, Delivery, LaneStatus, Selection};
+pub use self::delivery::{Contacts, Delivery, LaneStatus, Selection, Totals, UNEXPANDED};
 pub use self::options::DeliveryOptions;
 pub use self::over_node::OverNode;

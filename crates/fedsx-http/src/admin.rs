@@ -55,7 +55,7 @@ impl AdminState {
         }
     }
 
-    /// Lets `gauges` append its own metrics (see [`gauge`]).
+    /// Lets `gauges` append its own metrics (see [`gauge`] and [`counter`](crate::counter)).
     #[must_use]
     pub fn with_gauges(self, gauges: impl Fn(&mut String) + Send + Sync + 'static) -> Self {
         Self {
@@ -82,6 +82,16 @@ async fn readyz(State(state): State<AdminState>) -> Response {
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
+    // Counting may read the index, and that the disk.
+    let written = tokio::task::spawn_blocking(move || written(&state)).await;
+    let Ok(page) = written else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, kind)], page).into_response()
+}
+
+fn written(state: &AdminState) -> String {
     let mut page = String::with_capacity(8 << 10);
     state.http.metrics().write(&mut page);
     let view = state.http.node().view();
@@ -92,6 +102,5 @@ async fn metrics(State(state): State<AdminState>) -> Response {
         Err(error) => tracing::error!(%error, "the actors can't be counted"),
     }
     (state.gauges)(&mut page);
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(CONTENT_TYPE, kind)], page).into_response()
+    page
 }

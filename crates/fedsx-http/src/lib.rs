@@ -24,6 +24,6 @@ mod surface;
 mod wellknown;
 
 pub use admin::{AdminState, admin_router};
-pub use metrics::{Metrics, gauge};
+pub use metrics::{Metrics, counter, gauge};
 pub use router::{HttpOptions, HttpState, router};
 pub use serve::{ServeOptions, serve};

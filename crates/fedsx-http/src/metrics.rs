@@ -131,13 +131,12 @@ impl Metrics {
             format_args!("{}.{:06}", us / 1_000_000, us % 1_000_000),
         );
         line(out, &format!("{name}_count"), sum);
-        head(
+        counter(
             out,
             "fedsx_http_connections_total",
-            "counter",
             "Connections accepted.",
+            read(&self.connections),
         );
-        line(out, "fedsx_http_connections_total", read(&self.connections));
         gauge(
             out,
             "fedsx_http_connections",
@@ -150,6 +149,12 @@ impl Metrics {
 /// Appends one gauge with its help text.
 pub fn gauge(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
     head(out, name, "gauge", help);
+    line(out, name, value);
+}
+
+/// Appends one counter with its help text.
+pub fn counter(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
+    head(out, name, "counter", help);
     line(out, name, value);
 }
 

@@ -8,14 +8,17 @@
 //! and 9.2.
 
 mod change;
+mod dead;
 mod progress;
 mod rows;
+mod waiting;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fedsx_core::entry::ActorNo;
+use fedsx_core::limits::DEAD_LETTERS;
 
 pub use self::change::Change;
 use self::change::Touched;
@@ -23,9 +26,10 @@ pub use self::rows::{
     ANSWER_BYTES, BadRow, DeadLetter, Item, Lane, Place, Placed, Recipient, clip,
 };
 use self::rows::{
-    ASIDE, CURSOR, DEAD, FAN_OUT, HEAD, Head, LANE, Progress, QUEUED, decode, host_prefix,
-    lane_host, lane_key, offset_key, offset_of, pair_key, queued_from, split_host,
+    ASIDE, CURSOR, DEAD, FAN_OUT, Head, LANE, Progress, QUEUED, decode, host_prefix, lane_host,
+    lane_key, offset_key, offset_of, pair_key, queued_from, split_host,
 };
+pub use self::waiting::Waiting;
 use crate::engine::{Engine, EngineError, Row, prefix_end};
 use crate::ledger::{Ledger, LedgerError};
 
@@ -57,17 +61,6 @@ pub struct FanOut {
     pub cursor: Option<Vec<u8>>,
 }
 
-/// The number and age of what waits for a host.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Backlog {
-    /// Items in the queue.
-    pub queued: u64,
-    /// Items set aside.
-    pub set_aside: u64,
-    /// The oldest entry among them.
-    pub oldest_offset: Option<u64>,
-}
-
 /// Delivery progress in the index, and the ledger beside it.
 #[derive(Debug)]
 pub struct Deliveries {
@@ -76,6 +69,9 @@ pub struct Deliveries {
     ledger: Mutex<Option<Ledger>>,
     touched: Mutex<Touched>,
     next_dead: AtomicU64,
+    /// Dead letters kept.
+    dead_max: u64,
+    dead_dropped: AtomicU64,
 }
 
 impl Deliveries {
@@ -105,6 +101,8 @@ impl Deliveries {
             ledger: Mutex::new(None),
             touched: Mutex::new(Touched::new(progress)),
             next_dead: AtomicU64::new(next_dead),
+            dead_max: DEAD_LETTERS as u64,
+            dead_dropped: AtomicU64::new(0),
         })
     }
 
@@ -256,55 +254,6 @@ impl Deliveries {
         rows.iter().map(placed).collect()
     }
 
-    /// Counts what waits for a host, by walking over it.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    pub fn backlog(&self, host: &str) -> Result<Backlog, DeliveryError> {
-        let mut backlog = Backlog::default();
-        for table in [QUEUED, ASIDE] {
-            for row in self.all(&host_prefix(table, host)) {
-                let place = Place::of_key(&row?.0)?;
-                let older = backlog
-                    .oldest_offset
-                    .is_none_or(|oldest| place.offset < oldest);
-                if older {
-                    backlog.oldest_offset = Some(place.offset);
-                }
-                match place.due_ms {
-                    None => backlog.queued += 1,
-                    Some(_) => backlog.set_aside += 1,
-                }
-            }
-        }
-        Ok(backlog)
-    }
-
-    /// Dead letters in the order of their ids, behind `after`, at most `limit`.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    pub fn dead_letters(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, DeadLetter)>, DeliveryError> {
-        let from = offset_key(DEAD, after.saturating_add(1));
-        let rows = self.engine.scan(&from, &[HEAD], limit, false)?;
-        rows.iter()
-            .map(|(key, value)| Ok((offset_of(key)?, decode(value)?)))
-            .collect()
-    }
-
-    /// The dead letter of that id.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    pub fn dead_letter(&self, id: u64) -> Result<Option<DeadLetter>, DeliveryError> {
-        let value = self.engine.get(&offset_key(DEAD, id))?;
-        Ok(value.as_deref().map(decode).transpose()?)
-    }
-
     /// A change that does nothing yet; [`Deliveries::commit`] makes it.
     #[must_use]
     pub fn change(&self) -> Change<'_> {
@@ -323,10 +272,6 @@ impl Deliveries {
 
     fn touched(&self) -> MutexGuard<'_, Touched> {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn dead_id(&self) -> u64 {
-        self.next_dead.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Every row with this prefix, in chunks.

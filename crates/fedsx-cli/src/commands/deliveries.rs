@@ -1,19 +1,47 @@
 //! `deliveries` and `dead-letters`.
 
+use std::io::{self, Write};
+
 use fedsx_admin::proto;
 use fedsx_core::value::{Map, Value};
 
 use super::connect::{connect, pages};
 use crate::args::{DeadLetters, Global, Letters};
 use crate::failure::Failure;
-use crate::output::{clean, clock, short_cid, stdout};
+use crate::output::{Output, clean, clock, short_cid, stdout};
 
 /// Lanes and dead letters listed at most.
 const LIMIT: u32 = 10_000;
 
-/// Lists the lanes.
+/// Tells what is still to be delivered.
 pub(crate) async fn lanes(global: &Global) -> anyhow::Result<()> {
     let client = connect(global).await?;
+    let mut unexpanded = None;
+    let mut lanes = Vec::new();
+    pages(LIMIT, async |limit, page_token| {
+        let request = proto::LanesRequest { limit, page_token };
+        let answer = client.lanes(request).await.map_err(Failure::from)?;
+        // As of before all lanes were read, so that nothing is in neither.
+        unexpanded.get_or_insert(answer.unexpanded);
+        let came = answer.lanes.len();
+        lanes.extend(answer.lanes);
+        Ok((came, answer.next_page_token))
+    })
+    .await?;
+    tell(
+        stdout(global.output),
+        unexpanded.unwrap_or_default(),
+        &lanes,
+    )?;
+    Ok(())
+}
+
+fn tell<W: Write>(out: Output<W>, unexpanded: u64, lanes: &[proto::Lane]) -> io::Result<()> {
+    if !out.is_for_people() {
+        let lanes: Vec<Value> = lanes.iter().map(|lane| lane_value(lane).into()).collect();
+        let value = Map::from([("unexpanded", count(unexpanded)), ("lanes", lanes.into())]);
+        return out.one(&value, String::new);
+    }
     let columns = [
         "host",
         "state",
@@ -24,29 +52,31 @@ pub(crate) async fn lanes(global: &Global) -> anyhow::Result<()> {
         "next try",
         "last error",
     ];
-    let mut list = stdout(global.output).list(&columns);
-    pages(LIMIT, async |limit, page_token| {
-        let request = proto::LanesRequest { limit, page_token };
-        let answer = client.lanes(request).await.map_err(Failure::from)?;
-        for lane in &answer.lanes {
-            list.push(&lane_value(lane), || {
-                vec![
-                    clean(&lane.host),
-                    lane.state.clone(),
-                    lane.queued.to_string(),
-                    lane.set_aside.to_string(),
-                    lane.in_flight.to_string(),
-                    lane.failures.to_string(),
-                    lane.next_try_ms.map_or(String::new(), clock),
-                    clean(&lane.last_error),
-                ]
-            })?;
-        }
-        Ok((answer.lanes.len(), answer.next_page_token))
-    })
-    .await?;
-    list.finish("everything is delivered")?;
-    Ok(())
+    let mut list = out.list(&columns);
+    if unexpanded > 0 {
+        let entries = match unexpanded {
+            1 => "1 entry".to_owned(),
+            many => format!("{many} entries"),
+        };
+        let mut row = vec!["(not queued yet)".to_owned(), entries];
+        row.resize(columns.len(), String::new());
+        list.push(&Map::new(), || row)?;
+    }
+    for lane in lanes {
+        list.push(&Map::new(), || {
+            vec![
+                clean(&lane.host),
+                lane.state.clone(),
+                lane.queued.to_string(),
+                lane.set_aside.to_string(),
+                lane.in_flight.to_string(),
+                lane.failures.to_string(),
+                lane.next_try_ms.map_or(String::new(), clock),
+                clean(&lane.last_error),
+            ]
+        })?;
+    }
+    list.finish("everything is delivered")
 }
 
 fn lane_value(lane: &proto::Lane) -> Map {
@@ -176,5 +206,34 @@ fn text_or_nil(text: &str) -> Value {
         Value::Nil
     } else {
         Value::from(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Form;
+
+    fn told(unexpanded: u64, lanes: &[proto::Lane]) -> String {
+        let forms = [Form::Table, Form::Json, Form::Sx];
+        let told = forms.map(|form| {
+            let mut bytes = Vec::new();
+            tell(Output::new(form, &mut bytes), unexpanded, lanes).expect("a Vec takes all");
+            String::from_utf8(bytes).expect("text")
+        });
+        told.join("\n").replace('\x1b', "ESC")
+    }
+
+    #[test]
+    fn what_is_queued_nowhere_yet_is_told() {
+        let lane = proto::Lane {
+            host: "b.example".to_owned(),
+            state: "ready".to_owned(),
+            queued: 3,
+            in_flight: 1,
+            ..proto::Lane::default()
+        };
+        let all = [told(0, &[]), told(2, &[]), told(1, &[lane])];
+        insta::assert_snapshot!(all.join("\n"));
     }
 }

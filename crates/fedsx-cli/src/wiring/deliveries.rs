@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use fedsx_admin::{DeadLetter, DeliveryAdmin, Lane, Selection};
+use fedsx_admin::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection};
 use fedsx_core::cid::Cid;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_deliver::{Delivery, OverNode};
-use fedsx_http::gauge;
+use fedsx_http::{counter, gauge};
 use fedsx_node::Node;
 use fedsx_store::delivery::{DeadLetter as Letter, DeliveryError};
 use tokio::runtime::Handle;
@@ -41,22 +41,42 @@ impl AdminDeliveries {
 
     /// Their metrics.
     pub(super) fn gauges(&self, out: &mut String) {
-        let Ok(lanes) = self.delivery.lanes() else {
-            return;
+        let totals = match self.delivery.totals() {
+            Ok(totals) => totals,
+            Err(error) => {
+                tracing::error!(%error, "the deliveries can't be counted");
+                return;
+            }
         };
-        let queued: u64 = lanes.iter().map(|lane| lane.queued + lane.set_aside).sum();
-        let failing = lanes.iter().filter(|lane| lane.failures > 0).count();
+        gauge(
+            out,
+            "fedsx_deliveries_unexpanded",
+            "Entries that are not queued for all their recipients yet, up to 10000.",
+            totals.unexpanded,
+        );
         gauge(
             out,
             "fedsx_deliveries_queued",
             "Deliveries that wait.",
-            queued,
+            totals.waiting,
         );
         gauge(
             out,
             "fedsx_hosts_failing",
             "Hosts that failed when last tried.",
-            failing,
+            totals.failing,
+        );
+        gauge(
+            out,
+            "fedsx_dead_letters",
+            "Deliveries given up and kept.",
+            totals.dead_letters,
+        );
+        counter(
+            out,
+            "fedsx_dead_letters_dropped_total",
+            "Dead letters dropped to make room for others.",
+            totals.dead_letters_dropped,
         );
     }
 
@@ -81,7 +101,9 @@ impl AdminDeliveries {
 }
 
 impl DeliveryAdmin for AdminDeliveries {
-    fn lanes(&self) -> Result<Vec<Lane>, Refusal> {
+    fn backlog(&self) -> Result<Backlog, Refusal> {
+        // First: what is expanded in between is in the lanes, and nothing is in neither.
+        let unexpanded = self.delivery.unexpanded().map_err(|error| failed(&error))?;
         let lanes = self.delivery.lanes().map_err(|error| failed(&error))?;
         let lanes = lanes.into_iter().map(|lane| Lane {
             host: lane.host,
@@ -94,7 +116,15 @@ impl DeliveryAdmin for AdminDeliveries {
             last_error: lane.last_error,
             oldest_offset: lane.oldest_offset,
         });
-        Ok(lanes.collect())
+        Ok(Backlog {
+            unexpanded,
+            lanes: lanes.collect(),
+        })
+    }
+
+    fn dead_letter_count(&self) -> Result<u64, Refusal> {
+        let count = self.delivery.totals().map_err(|error| failed(&error))?;
+        Ok(count.dead_letters)
     }
 
     fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal> {

@@ -8,6 +8,8 @@ use crate::outbound::Outbound;
 
 /// Dead letters that are read at once.
 const LETTERS: usize = 1_000;
+/// Entries that wait to be expanded, of more than which it is only said that there are so many.
+pub const UNEXPANDED: usize = 10_000;
 
 /// How a lane stands, for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +34,21 @@ pub struct LaneStatus {
     pub last_error: Option<String>,
     /// The oldest entry that waits.
     pub oldest_offset: Option<u64>,
+}
+
+/// Delivery in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Totals {
+    /// Entries that wait to be expanded, at most [`UNEXPANDED`].
+    pub unexpanded: u64,
+    /// Items in queues and set aside.
+    pub waiting: u64,
+    /// Hosts that failed when last tried.
+    pub failing: usize,
+    /// Items that were given up and are kept.
+    pub dead_letters: u64,
+    /// Those of them that this process dropped to make room for others.
+    pub dead_letters_dropped: u64,
 }
 
 /// Which dead letters.
@@ -67,18 +84,16 @@ impl<O: Outbound> Delivery<O> {
         let deliveries = &self.inner.deliveries;
         let watched = self.watched();
         let now_ms = self.inner.outbound.now_ms();
-        let mut hosts = deliveries.hosts_queued()?;
-        hosts.extend(deliveries.hosts_aside()?.into_iter().map(|(host, _)| host));
-        hosts.extend(deliveries.lanes()?.into_iter().map(|(host, _)| host));
-        hosts.sort_unstable();
-        hosts.dedup();
-        let status = hosts.into_iter().map(|host| {
+        let mut hosts = deliveries.waiting()?;
+        for (host, _) in deliveries.lanes()? {
+            hosts.entry(host).or_default();
+        }
+        let status = hosts.into_iter().map(|(host, waiting)| {
             let lane = deliveries.lane(&host)?;
-            let backlog = deliveries.backlog(&host)?;
             Ok(LaneStatus {
-                queued: backlog.queued,
-                set_aside: backlog.set_aside,
-                oldest_offset: backlog.oldest_offset,
+                queued: waiting.queued,
+                set_aside: waiting.set_aside,
+                oldest_offset: deliveries.oldest(&host)?,
                 in_flight: watched.in_flight(&host),
                 state: Standing::of(&lane, now_ms, &self.inner.options),
                 failures: lane.failures,
@@ -89,6 +104,36 @@ impl<O: Outbound> Delivery<O> {
             })
         });
         status.collect()
+    }
+
+    /// How many entries wait to be expanded, at most [`UNEXPANDED`]. Read before [`Self::lanes`], it tells
+    /// with them of everything that is still to be sent.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn unexpanded(&self) -> Result<u64, DeliveryError> {
+        self.inner.deliveries.unexpanded(UNEXPANDED)
+    }
+
+    /// Everything in numbers.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn totals(&self) -> Result<Totals, DeliveryError> {
+        let deliveries = &self.inner.deliveries;
+        let unexpanded = self.unexpanded()?;
+        let waiting = deliveries.waiting()?;
+        let lanes = deliveries.lanes()?;
+        Ok(Totals {
+            unexpanded,
+            waiting: waiting
+                .values()
+                .map(|waiting| waiting.queued + waiting.set_aside)
+                .sum(),
+            failing: lanes.iter().filter(|(_, lane)| lane.failures > 0).count(),
+            dead_letters: deliveries.dead_letter_count()?,
+            dead_letters_dropped: deliveries.dead_letters_dropped(),
+        })
     }
 
     /// Dead letters with their ids, the oldest first, behind the id `after`.

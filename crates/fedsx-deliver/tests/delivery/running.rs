@@ -135,6 +135,30 @@ async fn a_dead_host_costs_the_others_nothing_and_a_sign_of_life_ends_its_wait()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_published_counts_before_it_is_expanded() {
+    let instance = Instance::new(&["dead"]);
+    instance.world.set_mood("dead", Mood::Down);
+    let delivery = instance.delivery();
+    (0..5).for_each(|_| instance.publish());
+    assert!(delivery.lanes().expect("read").is_empty());
+    assert_eq!(delivery.unexpanded().expect("read"), 5);
+    beside(&delivery, async {
+        until(|| {
+            // In this order nothing is in neither.
+            let unexpanded = delivery.unexpanded().expect("read");
+            let lanes = delivery.lanes().expect("read");
+            let queued: u64 = lanes.iter().map(|lane| lane.queued).sum();
+            assert!(unexpanded + queued >= 5);
+            unexpanded == 0
+        })
+        .await;
+        let totals = delivery.totals().expect("read");
+        assert_eq!((totals.unexpanded, totals.waiting), (0, 5));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_is_away_for_ten_days_gets_everything_in_order() {
     let instance = Instance::new(&["away"]);
     instance.world.set_mood("away", Mood::Down);

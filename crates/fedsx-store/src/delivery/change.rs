@@ -13,10 +13,14 @@ use super::rows::{
     CURSOR, DEAD, DeadLetter, FAN_OUT, Item, Lane, PROGRESS, Place, Placed, Progress, encode,
     lane_key, offset_key,
 };
+use super::waiting::{self, Counted};
 use super::{Deliveries, DeliveryError};
 use crate::engine::Batch;
 
-/// What changed since the ledger was last written.
+/// Rows and their new values; `None` for those deleted.
+pub(super) type Rows = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// What changed since the ledger was last written, and what is counted along.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     /// How far expansion has come.
@@ -26,6 +30,10 @@ pub(super) struct Touched {
     pub(super) heads: BTreeMap<(Arc<str>, ActorNo), u64>,
     /// The new values of the rows that the ledger keeps as they are.
     pub(super) rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// What waits, once somebody has asked.
+    pub(super) waiting: Option<Counted>,
+    /// The number of dead letters, once it is known.
+    pub(super) dead: Option<u64>,
 }
 
 impl Touched {
@@ -43,7 +51,7 @@ pub struct Change<'a> {
     batch: Batch,
     expanded: Option<u64>,
     heads: Vec<(Arc<str>, ActorNo, u64)>,
-    rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    rows: Rows,
 }
 
 impl<'a> Change<'a> {
@@ -174,10 +182,11 @@ impl Deliveries {
             mut batch,
             expanded,
             heads,
-            rows,
+            mut rows,
             ..
         } = change;
         let mut touched = self.touched();
+        let touched = &mut *touched;
         let mut progress = touched.progress;
         if let Some(offset) = expanded {
             progress.expanded = progress.expanded.max(offset);
@@ -186,8 +195,20 @@ impl Deliveries {
         if batch.is_empty() {
             return Ok(());
         }
+        let dead = self.make_room(touched.dead, &mut batch, &mut rows)?;
+        let moved = match touched.waiting {
+            Some(_) => waiting::moved(self.engine.as_ref(), &batch)?,
+            None => Vec::new(),
+        };
         self.engine.commit(batch)?;
         touched.progress = progress;
+        if let Some(waiting) = &mut touched.waiting {
+            waiting::follow(waiting, moved);
+        }
+        if let Some(dead) = dead {
+            touched.dead = Some(dead.kept);
+            self.note_dropped(dead.dropped);
+        }
         for (host, actor, least) in heads {
             let known = touched.heads.entry((host, actor)).or_default();
             *known = least.max(*known);

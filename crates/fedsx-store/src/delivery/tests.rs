@@ -14,7 +14,7 @@ use proptest::prelude::{
 use proptest::sample::Index;
 
 use super::rows::{FAN_OUT, encode, offset_key};
-use super::{DeadLetter, Deliveries, Item, Lane, Place, Placed, Recipient, clip};
+use super::{DeadLetter, Deliveries, Item, Lane, Place, Placed, Recipient, Waiting, clip, waiting};
 use crate::engine::{Batch, Engine, MemoryEngine};
 
 /// What identifies an item, wherever it stands.
@@ -151,6 +151,8 @@ enum Step {
     Exhume(Index),
     Lane(u8),
     Sync,
+    /// From here on what waits is counted along.
+    Count,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -165,6 +167,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<Index>().prop_map(Step::Exhume),
         1 => any::<u8>().prop_map(Step::Lane),
         1 => proptest::strategy::Just(Step::Sync),
+        1 => proptest::strategy::Just(Step::Count),
     ];
     proptest::collection::vec(one, 0..120)
 }
@@ -205,7 +208,7 @@ fn take(deliveries: &Deliveries, step: &Step) {
             return;
         }
         Step::Sync => return deliveries.sync_ledger().expect("written"),
-        Step::Publish | Step::Expand => unreachable!("taken by the caller"),
+        Step::Publish | Step::Expand | Step::Count => unreachable!("taken by the caller"),
     };
     if from.is_empty() {
         return;
@@ -251,8 +254,16 @@ proptest! {
                 Step::Expand => {
                     expand(&deliveries);
                 }
+                Step::Count => {
+                    deliveries.waiting().expect("read");
+                }
                 step => take(&deliveries, step),
             }
+            let kept = deliveries.touched().waiting.clone();
+            let walked = waiting::count(engine.as_ref()).expect("read");
+            prop_assert!(kept.is_none_or(|kept| kept == walked));
+            let letters = deliveries.dead_letters(0, 1_000).expect("read").len() as u64;
+            prop_assert_eq!(deliveries.dead_letter_count().expect("read"), letters);
         }
         if synced {
             deliveries.sync_ledger().expect("written");
@@ -309,6 +320,108 @@ fn expansion_goes_on_where_it_was_and_nothing_is_queued_twice() {
     assert_eq!(queued(&deliveries).len(), 4);
     assert_eq!(deliveries.expanded_through(), 4);
     assert_eq!(open().expanded_through(), 4);
+}
+
+#[test]
+fn an_entry_is_unexpanded_until_all_of_it_is_queued() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let engine = Arc::new(MemoryEngine::default());
+    let path = dir.path().join("delivery.ledger");
+    let deliveries = Deliveries::open(Arc::clone(&engine) as _, &path, 0).expect("opened");
+    [4, 5, 9]
+        .iter()
+        .for_each(|offset| publish(engine.as_ref(), *offset));
+    let unexpanded = |limit| deliveries.unexpanded(limit).expect("read");
+    assert_eq!((unexpanded(10), unexpanded(2)), (3, 2));
+    expand(&deliveries);
+    assert_eq!(unexpanded(10), 3, "half of the first is");
+    expand(&deliveries);
+    assert_eq!(unexpanded(10), 2);
+    while expand(&deliveries) {}
+    assert_eq!(unexpanded(10), 0);
+
+    let first = &heads(&deliveries)[0].place;
+    let waiting = || {
+        deliveries
+            .waiting()
+            .expect("read")
+            .get(&first.host)
+            .copied()
+    };
+    let before = waiting().expect("something waits");
+    assert_eq!(
+        deliveries.oldest(&first.host).expect("read"),
+        Some(first.offset)
+    );
+    let mut change = deliveries.change();
+    change.set_aside(first, heads(&deliveries)[0].item.clone(), 1);
+    deliveries.commit(change).expect("committed");
+    let after = Waiting {
+        queued: before.queued - 1,
+        set_aside: 1,
+    };
+    assert_eq!(waiting(), Some(after));
+    assert_eq!(
+        deliveries.oldest(&first.host).expect("read"),
+        Some(first.offset)
+    );
+}
+
+#[test]
+fn the_oldest_dead_letters_make_room() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let engine = Arc::new(MemoryEngine::default());
+    let path = dir.path().join("delivery.ledger");
+    (1..=9).for_each(|offset| publish(engine.as_ref(), offset));
+    let open = || {
+        let mut deliveries = Deliveries::open(Arc::clone(&engine) as _, &path, 9).expect("opened");
+        deliveries.dead_max = 3;
+        deliveries
+    };
+    let bury = |deliveries: &Deliveries| {
+        let placed = heads(deliveries).remove(0);
+        let mut change = deliveries.change();
+        let id = change.bury(&placed.place, &letter(&placed));
+        deliveries.commit(change).expect("committed");
+        id
+    };
+    let ids = |deliveries: &Deliveries| -> Vec<u64> {
+        let letters = deliveries.dead_letters(0, 100).expect("read");
+        letters.into_iter().map(|(id, _)| id).collect()
+    };
+    let deliveries = open();
+    while expand(&deliveries) {}
+    deliveries.sync_ledger().expect("written");
+    for _ in 0..3 {
+        bury(&deliveries);
+    }
+    assert_eq!(ids(&deliveries), [1, 2, 3]);
+    assert_eq!(deliveries.dead_letters_dropped(), 0);
+    bury(&deliveries);
+    assert_eq!(ids(&deliveries), [2, 3, 4]);
+
+    // What was dropped by hand leaves room, and an index opened anew knows how much.
+    let mut change = deliveries.change();
+    change.drop_dead_letter(3);
+    change.drop_dead_letter(3);
+    change.drop_dead_letter(77);
+    deliveries.commit(change).expect("committed");
+    assert_eq!(deliveries.dead_letter_count().expect("read"), 2);
+    deliveries.sync_ledger().expect("written");
+    let deliveries = open();
+    bury(&deliveries);
+    assert_eq!(
+        (ids(&deliveries), deliveries.dead_letters_dropped()),
+        (vec![2, 4, 5], 0)
+    );
+    bury(&deliveries);
+    assert_eq!(
+        (ids(&deliveries), deliveries.dead_letters_dropped()),
+        (vec![4, 5, 6], 1)
+    );
+    // The ledger forgets them too.
+    deliveries.sync_ledger().expect("written");
+    assert_eq!(ids(&rebuild(9, &path)), [4, 5, 6]);
 }
 
 #[test]
