@@ -243,25 +243,19 @@ pub fn name_of_resource(instance: &Instance, resource: &str) -> Option<ActorName
     ActorName::parse(handle.user()).ok().filter(|_| here)
 }
 
-/// The answer for an actor here.
+/// The answer for an actor here. There is no page of it yet, and so no link to one.
 #[must_use]
 pub fn jrd_for(instance: &Instance, name: &ActorName) -> Map {
     let actor = instance.actor_url(name.as_str());
-    let link = |rel: &str, media_type: &str| {
-        Value::from(Map::from([
-            ("rel", rel),
-            ("type", media_type),
-            ("href", actor.as_str()),
-        ]))
-    };
-    let links = vec![
-        link("self", Notation::Json.media_type()),
-        link("http://webfinger.net/rel/profile-page", "text/html"),
-    ];
+    let itself = Map::from([
+        ("rel", "self"),
+        ("type", Notation::Json.media_type()),
+        ("href", actor.as_str()),
+    ]);
     Map::from([
         ("subject", Value::from(instance.handle(name).acct())),
         ("aliases", Value::from(vec![actor.as_str()])),
-        ("links", Value::from(links)),
+        ("links", Value::from(vec![itself])),
     ])
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use fedsx_admin::proto;
 use fedsx_core::notation::json;
-use fedsx_core::value::Value;
+use fedsx_core::value::{Map, Value};
 
 use super::connect::{connect, pages};
 use crate::args::{Actor, Global, Kind, Limit};
@@ -104,24 +104,64 @@ async fn show(global: &Global, name: String) -> anyhow::Result<()> {
         .await
         .map_err(Failure::from)?;
     let value = actor_value(&actor)?;
-    stdout(global.output).one(&value, || {
-        let document = value.get("document").cloned().unwrap_or_default();
-        let member = |key| clean(document.get(key).and_then(Value::as_str).unwrap_or_default());
-        let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
-        format!(
-            "{} ({kind})  {}\n  {}\n  handle     {}\n  url        {}\n  followers  {}\n  following  {}\n  \
-             outbox     {}\n  inbox      {}\n\n{}",
-            actor.name,
-            member("name"),
-            member("summary"),
-            actor.handle,
-            actor.url,
-            actor.followers,
-            actor.following,
-            actor.outbox,
-            actor.inbox,
-            json::pretty(&document),
-        )
-    })?;
+    stdout(global.output).one(&value, || described(&actor, &value))?;
     Ok(())
+}
+
+fn described(actor: &proto::Actor, value: &Map) -> String {
+    let document = value.get("document").cloned().unwrap_or_default();
+    let member = |key| {
+        clean(
+            document
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        )
+    };
+    let kind = value
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let mut text = format!("{} ({kind})  {}", actor.name, member("name"));
+    let summary = member("summary");
+    if !summary.is_empty() {
+        text += &format!("\n  {summary}");
+    }
+    text + &format!(
+        "\n  handle     {}\n  url        {}\n  followers  {}\n  following  {}\n  \
+         outbox     {}\n  inbox      {}\n\n{}",
+        actor.handle,
+        actor.url,
+        actor.followers,
+        actor.following,
+        actor.outbox,
+        actor.inbox,
+        json::pretty(&document),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_with_and_without_a_summary() {
+        let shown = |document: &str| {
+            let actor = proto::Actor {
+                name: "alice".to_owned(),
+                url: "https://a.example/actors/alice".to_owned(),
+                handle: "acct:alice@a.example".to_owned(),
+                followers: 2,
+                entry: Some(proto::Entry {
+                    document_json: document.as_bytes().to_vec(),
+                    ..proto::Entry::default()
+                }),
+                ..proto::Actor::default()
+            };
+            described(&actor, &actor_value(&actor).expect("a sound document"))
+        };
+        let with = shown(r#"{"name":"Alice","summary":"Writes.\u001b[31m"}"#);
+        let without = shown(r#"{"name":"Alice"}"#);
+        insta::assert_snapshot!(format!("{with}\n\n{without}"));
+    }
 }
