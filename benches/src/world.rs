@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use fedsx_core::actor::{ActorKind as DocumentKind, LocalActor, ed25519_key_id};
+use fedsx_core::actor::{ActorKind, LocalActor, ed25519_key_id};
 use fedsx_core::address::{ActorName, Instance};
 use fedsx_core::audience::PUBLIC;
 use fedsx_core::cid::Digest;
 use fedsx_core::context;
 use fedsx_core::decide::Draft;
-use fedsx_core::entry::{Activity, ActorKind, Authenticated, Effect, FollowRef, LogId, Visibility};
+use fedsx_core::entry::{Activity, Authenticated, Effect, FollowRef, LogId, Visibility};
 use fedsx_core::key::{Ed25519Signer, KeyRecord};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
@@ -261,7 +261,7 @@ impl Remote {
         let actor = LocalActor {
             instance: &self.instance,
             name: &self.name,
-            kind: DocumentKind::Person,
+            kind: ActorKind::Person,
             display_name: None,
             summary: None,
             manually_approves: false,

@@ -1,6 +1,7 @@
 //! Reads what came in: messages into the node's words. Everything here is refused, never repaired.
 
-use fedsx_core::entry::{ActorKind, LogId, Side};
+use fedsx_core::actor::ActorKind;
+use fedsx_core::entry::{LogId, Side};
 use fedsx_core::limits::{self, DOCUMENT_OUT_BYTES};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};

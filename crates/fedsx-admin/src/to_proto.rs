@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use fedsx_core::actor::ActorKind;
 use fedsx_core::canonical::jcs_map;
 use fedsx_core::cid::{Cid, cid};
-use fedsx_core::entry::{Activity, ActorKind, ActorNo, Joined, LogId, Side};
+use fedsx_core::entry::{Activity, ActorNo, Joined, LogId, Side};
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::state::Actor;
@@ -117,6 +118,8 @@ pub(crate) fn actor(view: &View, host: &str, actor: &Actor) -> Result<proto::Act
         ActorKind::Person => proto::ActorKind::Person,
         ActorKind::Service => proto::ActorKind::Service,
         ActorKind::Group => proto::ActorKind::Group,
+        // None of them is made here.
+        ActorKind::Application | ActorKind::Organization => proto::ActorKind::Unspecified,
     };
     Ok(proto::Actor {
         name: actor.name.clone(),

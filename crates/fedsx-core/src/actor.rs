@@ -4,6 +4,8 @@
 //! where documents come from, secret keys, and what an `Update` of an actor may change.
 //! Sources: ActivityPub section 4.1, design sections 3 and 6, FEP-521a (Multikeys in actors).
 
+use minicbor::{Decode, Encode};
+
 use crate::address::{ActorName, Instance};
 use crate::context;
 use crate::key::KeyRecord;
@@ -14,18 +16,24 @@ mod peer;
 
 pub use peer::{ActorError, PeerActor, RsaRecord};
 
-/// The kinds of actors of ActivityStreams.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// The kinds of actors of ActivityStreams. Entries of the journal hold the numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
 pub enum ActorKind {
     /// A person.
+    #[n(0)]
     Person,
     /// A service, such as a bot.
+    #[n(1)]
     Service,
     /// A group, which announces what it accepts.
+    #[n(2)]
     Group,
     /// An application; here the instance itself.
+    #[n(3)]
     Application,
     /// An organization; found among peers only.
+    #[n(4)]
     Organization,
 }
 

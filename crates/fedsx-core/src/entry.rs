@@ -10,6 +10,7 @@
 
 use minicbor::{Decode, Encode};
 
+pub(crate) use crate::actor::ActorKind;
 use crate::cid::Digest;
 use crate::key::KeyRecord;
 use crate::notation::Notation;
@@ -127,33 +128,6 @@ impl Visibility {
             Self::Public => "public",
             Self::Followers => "followers",
             Self::Direct => "direct",
-        }
-    }
-}
-
-/// What kind of actor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-#[cbor(index_only)]
-pub enum ActorKind {
-    /// A human being.
-    #[n(0)]
-    Person,
-    /// A program.
-    #[n(1)]
-    Service,
-    /// A group.
-    #[n(2)]
-    Group,
-}
-
-impl ActorKind {
-    /// The AS2 type.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Person => "Person",
-            Self::Service => "Service",
-            Self::Group => "Group",
         }
     }
 }

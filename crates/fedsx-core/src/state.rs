@@ -5,8 +5,9 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::actor::ActorKind;
 use crate::cid::Digest;
-use crate::entry::{Activity, ActorKind, ActorNo, Effect, Joined, LogId};
+use crate::entry::{Activity, ActorNo, Effect, Joined, LogId};
 use crate::follow::{Direction, Owed, Relation};
 use crate::key::KeyRecord;
 

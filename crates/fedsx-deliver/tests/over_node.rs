@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, Origin};
-use fedsx_core::entry::{ActorKind, LogId};
+use fedsx_core::entry::LogId;
 use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::{HttpKey, RequestHead, present, verify};
 use fedsx_core::notation::{self, Notation};

@@ -1,9 +1,9 @@
 //! How a local actor begins: keys first, then its document in the first entry of its log.
 
-use fedsx_core::actor::{LocalActor, ed25519_key_id, rsa_key_id};
+use fedsx_core::actor::{ActorKind, LocalActor, ed25519_key_id, rsa_key_id};
 use fedsx_core::address::ActorName;
 use fedsx_core::audience::PUBLIC;
-use fedsx_core::entry::{ActorKind, ActorNo, Effect};
+use fedsx_core::entry::{ActorNo, Effect};
 use fedsx_core::key::{KeyRecord, spki_to_pem};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Actor, At};
@@ -49,7 +49,7 @@ impl Node {
             let document = LocalActor {
                 instance: &self.0.instance,
                 name: &name,
-                kind: document_kind(new.kind),
+                kind: new.kind,
                 display_name: new.display_name.as_deref(),
                 summary: new.summary.as_deref(),
                 manually_approves: new.manual_approval,
@@ -139,13 +139,5 @@ impl Node {
             superseded_by: None,
         };
         Ok((record, spki_to_pem(&rsa)))
-    }
-}
-
-const fn document_kind(kind: ActorKind) -> fedsx_core::actor::ActorKind {
-    match kind {
-        ActorKind::Person => fedsx_core::actor::ActorKind::Person,
-        ActorKind::Service => fedsx_core::actor::ActorKind::Service,
-        ActorKind::Group => fedsx_core::actor::ActorKind::Group,
     }
 }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, ActorName, Origin};
 use fedsx_core::cid::Cid;
-use fedsx_core::entry::{ActorKind, LogId};
+use fedsx_core::entry::LogId;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
 use fedsx_core::refusal::Refusal;
