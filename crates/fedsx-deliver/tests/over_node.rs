@@ -14,7 +14,7 @@ use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::{HttpKey, RequestHead, present, verify};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::value::{Map, Value};
-use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
+use fedsx_deliver::{Delivery, DeliveryOptions, LaneStatus, OverNode};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
 use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock;
@@ -186,6 +186,14 @@ impl Net {
         }
     }
 
+    /// alice on one instance and bob on another.
+    async fn two(&self) -> (Instance, Instance) {
+        let (a, b) = (self.instance("a.test"), self.instance("b.test"));
+        a.create("alice").await;
+        b.create("bob").await;
+        (a, b)
+    }
+
     fn part(&self, authority: &str) {
         self.0.lock().expect("lock").remove(authority);
     }
@@ -263,6 +271,27 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         .expect(what);
 }
 
+/// [`until`] the lanes are so.
+async fn until_lanes(
+    what: &str,
+    delivery: &Delivery<OverNode>,
+    are_so: impl Fn(&[LaneStatus]) -> bool,
+) {
+    until(what, || are_so(&delivery.lanes().expect("read"))).await;
+}
+
+/// alice follows bob and hears of him.
+async fn followed_and_heard(a: &Instance, b: &Instance, text: &str) {
+    a.node.follow("alice", BOB).await.expect("follows");
+    until("accepted on both sides", || {
+        a.phase("alice", Direction::Following, BOB) == Phase::Accepted
+            && b.phase("bob", Direction::Follower, ALICE) == Phase::Accepted
+    })
+    .await;
+    b.post("bob", text).await;
+    until("the note is there", || a.notes("alice") == [text]).await;
+}
+
 /// Runs what two instances run, beside `what`.
 async fn running<T>(
     instances: [(&Instance, &Delivery<OverNode>); 2],
@@ -289,19 +318,10 @@ async fn running<T>(
 #[tokio::test]
 async fn a_follow_and_notes_arrive_by_themselves_also_what_was_posted_to_one_who_was_away() {
     let net = Net::default();
-    let (a, b) = (net.instance("a.test"), net.instance("b.test"));
-    a.create("alice").await;
-    b.create("bob").await;
+    let (a, b) = net.two().await;
     let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
     running([(&a, &a_delivery), (&b, &b_delivery)], async {
-        a.node.follow("alice", BOB).await.expect("follows");
-        until("accepted on both sides", || {
-            a.phase("alice", Direction::Following, BOB) == Phase::Accepted
-                && b.phase("bob", Direction::Follower, ALICE) == Phase::Accepted
-        })
-        .await;
-        b.post("bob", "one").await;
-        until("the note is there", || a.notes("alice") == ["one"]).await;
+        followed_and_heard(&a, &b, "one").await;
 
         net.part("a.test");
         for text in ["two", "three", "four"] {
@@ -325,10 +345,7 @@ async fn a_follow_and_notes_arrive_by_themselves_also_what_was_posted_to_one_who
             a.notes("alice") == ["one", "two", "three", "four"]
         })
         .await;
-        until("the queue is empty", || {
-            b_delivery.lanes().expect("read").is_empty()
-        })
-        .await;
+        until_lanes("the queue is empty", &b_delivery, <[_]>::is_empty).await;
         until("the follow went the same way", || {
             b.phase("bob", Direction::Following, ALICE) == Phase::Accepted
         })
@@ -341,30 +358,15 @@ async fn a_follow_and_notes_arrive_by_themselves_also_what_was_posted_to_one_who
 #[tokio::test]
 async fn an_index_that_is_never_on_disk_sends_only_what_was_not_settled() {
     let net = Net::default();
-    let (a, b) = (net.instance("a.test"), net.instance("b.test"));
-    a.create("alice").await;
-    b.create("bob").await;
+    let (a, b) = net.two().await;
     let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
     running([(&a, &a_delivery), (&b, &b_delivery)], async {
-        a.node.follow("alice", BOB).await.expect("follows");
-        until("accepted", || {
-            a.phase("alice", Direction::Following, BOB) == Phase::Accepted
-        })
-        .await;
-        b.post("bob", "before").await;
-        until("it is there", || a.notes("alice") == ["before"]).await;
-        until("it is settled", || {
-            b_delivery.lanes().expect("read").is_empty()
-        })
-        .await;
+        followed_and_heard(&a, &b, "before").await;
+        until_lanes("it is settled", &b_delivery, <[_]>::is_empty).await;
         net.part("a.test");
         b.post("bob", "meanwhile").await;
-        until("it waits", || {
-            b_delivery
-                .lanes()
-                .expect("read")
-                .iter()
-                .any(|lane| lane.failures > 0)
+        until_lanes("it waits", &b_delivery, |lanes| {
+            lanes.iter().any(|lane| lane.failures > 0)
         })
         .await;
     })
@@ -392,12 +394,8 @@ async fn an_index_that_is_never_on_disk_sends_only_what_was_not_settled() {
     );
     net.join(&a);
     running([(&a, &a_delivery), (&b, &b_delivery)], async {
-        until("it is expanded again", || {
-            b_delivery
-                .lanes()
-                .expect("read")
-                .iter()
-                .any(|lane| lane.queued == 1)
+        until_lanes("it is expanded again", &b_delivery, |lanes| {
+            lanes.iter().any(|lane| lane.queued == 1)
         })
         .await;
         b_delivery.wake_host("a.test");

@@ -6,8 +6,9 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use fedsx_core::address::Instance;
 use fedsx_core::refusal::Code;
-use fedsx_core::state::Actor;
+use fedsx_core::state::{Actor, RelationTotals};
 use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
 use http::HeaderMap;
@@ -37,16 +38,10 @@ pub(crate) async fn followers(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let media = answered(&headers, DOCUMENT)?;
-    let read = move |node: &Node| {
-        let actor = named(node, &name)?;
-        let total = node.view().state().relation_totals(actor.no)?.followers;
-        Ok(Outgoing::made(count(
-            node.instance().followers_url(&name),
-            total,
-        )))
+    let size = |instance: &Instance, name: &str, totals: RelationTotals| {
+        (instance.followers_url(name), totals.followers)
     };
-    Ok(state.read(read).await?.answer(&headers, media))
+    relations(state, name, headers, size).await
 }
 
 /// `GET /actors/{name}/following`.
@@ -55,14 +50,25 @@ pub(crate) async fn following(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let size = |instance: &Instance, name: &str, totals: RelationTotals| {
+        (instance.following_url(name), totals.following)
+    };
+    relations(state, name, headers, size).await
+}
+
+/// One of the two collections, of which `size` says the id and the size.
+async fn relations(
+    state: HttpState,
+    name: String,
+    headers: HeaderMap,
+    size: fn(&Instance, &str, RelationTotals) -> (String, u64),
+) -> Result<Response, Problem> {
     let media = answered(&headers, DOCUMENT)?;
     let read = move |node: &Node| {
         let actor = named(node, &name)?;
-        let total = node.view().state().relation_totals(actor.no)?.following;
-        Ok(Outgoing::made(count(
-            node.instance().following_url(&name),
-            total,
-        )))
+        let totals = node.view().state().relation_totals(actor.no)?;
+        let (id, total) = size(node.instance(), &name, totals);
+        Ok(Outgoing::made(count(id, total)))
     };
     Ok(state.read(read).await?.answer(&headers, media))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fedsx_core::entry::ActorNo;
 use fedsx_deliver::lane::Standing;
-use fedsx_deliver::{Delivery, DeliveryOptions, Selection};
+use fedsx_deliver::{Delivery, DeliveryOptions, LaneStatus, Selection};
 use fedsx_store::delivery::Deliveries;
 use fedsx_store::engine::MemoryEngine;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,11 @@ async fn beside<T>(delivery: &Delivery<World>, what: impl Future<Output = T>) ->
     let (ran, result) = tokio::join!(delivery.run(stop.clone()), both);
     ran.expect("memory doesn't fail");
     result
+}
+
+/// [`until`] the lanes are so.
+async fn until_lanes(delivery: &Delivery<World>, mut are_so: impl FnMut(&[LaneStatus]) -> bool) {
+    until(|| are_so(&delivery.lanes().expect("read"))).await;
 }
 
 /// Waits until it is so, for at most a month.
@@ -295,7 +300,7 @@ async fn a_peer_that_is_gone_loses_its_relations_and_one_that_moved_is_found() {
     beside(&delivery, async {
         instance.publish();
         until(|| instance.arrived("new").len() == 1).await;
-        until(|| delivery.lanes().expect("read").is_empty()).await;
+        until_lanes(&delivery, <[_]>::is_empty).await;
     })
     .await;
     assert_eq!(instance.world.facts().ended, ["https://gone/bob"]);
@@ -321,14 +326,7 @@ async fn block_and_unfollow_are_looked_at_again_when_sending() {
             let followers = facts.followers.get_mut(&ALICE).expect("hers");
             followers[1].until = Some(2);
         }
-        until(|| {
-            delivery
-                .lanes()
-                .expect("read")
-                .iter()
-                .all(|lane| lane.queued == 0)
-        })
-        .await;
+        until_lanes(&delivery, |lanes| lanes.iter().all(|lane| lane.queued == 0)).await;
     })
     .await;
     assert_eq!(instance.world.facts().arrived.len(), 1);
@@ -415,7 +413,7 @@ async fn a_shared_inbox_gets_one_copy() {
     beside(&delivery, async {
         instance.publish();
         until(|| instance.world.facts().arrived.len() == 2).await;
-        until(|| delivery.lanes().expect("read").is_empty()).await;
+        until_lanes(&delivery, <[_]>::is_empty).await;
     })
     .await;
     assert_eq!((instance.tries("big"), instance.tries("liar")), (1, 1));
@@ -428,12 +426,8 @@ async fn what_is_under_way_at_the_end_is_waited_for() {
     let delivery = instance.delivery();
     beside(&delivery, async {
         instance.publish();
-        until(|| {
-            delivery
-                .lanes()
-                .expect("read")
-                .iter()
-                .any(|lane| lane.in_flight == 1)
+        until_lanes(&delivery, |lanes| {
+            lanes.iter().any(|lane| lane.in_flight == 1)
         })
         .await;
     })
@@ -448,12 +442,8 @@ async fn what_is_under_way_at_the_end_is_waited_for() {
     let delivery = instance.delivery();
     beside(&delivery, async {
         instance.publish();
-        until(|| {
-            delivery
-                .lanes()
-                .expect("read")
-                .iter()
-                .any(|lane| lane.in_flight == 1)
+        until_lanes(&delivery, |lanes| {
+            lanes.iter().any(|lane| lane.in_flight == 1)
         })
         .await;
     })

@@ -332,6 +332,12 @@ impl Simulation {
         inboxes
     }
 
+    fn arrived_once(&self, seed: u64) {
+        let facts = self.world.facts();
+        let once: BTreeSet<_> = facts.arrived.iter().collect();
+        assert_eq!(once.len(), facts.arrived.len(), "seed {seed}");
+    }
+
     fn check(&self, seed: u64) {
         let letters = self.deliveries.dead_letters(0, 10_000).expect("read");
         let dead: BTreeSet<(u64, String)> = letters
@@ -446,9 +452,7 @@ fn without_a_crash_nothing_is_sent_twice() {
         }
         simulation.finish();
         simulation.check(seed);
-        let facts = simulation.world.facts();
-        let once: BTreeSet<_> = facts.arrived.iter().collect();
-        assert_eq!(once.len(), facts.arrived.len(), "seed {seed}");
+        simulation.arrived_once(seed);
     }
 }
 
@@ -473,9 +477,7 @@ fn after_reindex_only_what_is_unsettled_is_sent() {
         simulation.lose_the_index();
         simulation.finish();
         simulation.check(seed);
-        let facts = simulation.world.facts();
-        let once: BTreeSet<_> = facts.arrived.iter().collect();
-        assert_eq!(once.len(), facts.arrived.len(), "seed {seed}");
+        simulation.arrived_once(seed);
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fedsx_core::cid::Cid;
 use fedsx_core::notation::{Notation, read_document};
 use fedsx_core::value::Value;
+use fedsx_node::Published;
 
 use crate::setting::{Answer, Here, Network, answer_of, page};
 
@@ -46,6 +47,13 @@ fn member(answer: &Answer, name: &str) -> Option<String> {
         .get(name)
         .and_then(Value::as_str)
         .map(str::to_owned)
+}
+
+/// The id of the object that an activity brought.
+fn object_of(here: &Here, published: &Published) -> String {
+    let document = here.document(published);
+    let id = document.get("object").and_then(|object| object.get("id"));
+    id.and_then(Value::as_str).expect("an id").to_owned()
 }
 
 #[tokio::test]
@@ -193,15 +201,7 @@ async fn an_outbox_is_paged() {
 async fn documents_are_served_as_they_were_kept() {
     let here = alice().await;
     let note = here.note("alice", "hello", &[]).await;
-    let object = here
-        .document(&note)
-        .get("object")
-        .and_then(|object| object.get("id").cloned());
-    let object = object
-        .as_ref()
-        .and_then(Value::as_str)
-        .expect("the note has an id")
-        .to_owned();
+    let object = object_of(&here, &note);
     let artifact = format!("/artifacts/{}", note.cid);
 
     let json = here.get(&artifact, &[]).await;
@@ -240,15 +240,7 @@ async fn what_one_may_not_read_is_unknown() {
     let followers = "https://here.example/actors/alice/followers";
     for to in [followers, "https://there.example/actors/bob"] {
         let note = here.note("alice", "secret", &[to]).await;
-        let object = here
-            .document(&note)
-            .get("object")
-            .and_then(|object| object.get("id").cloned());
-        let object = object
-            .as_ref()
-            .and_then(Value::as_str)
-            .expect("an id")
-            .to_owned();
+        let object = object_of(&here, &note);
         let artifact = format!("/artifacts/{}", note.cid);
         for address in [path(&note.id), path(&object), &artifact] {
             let answer = here.get(address, &[]).await;
