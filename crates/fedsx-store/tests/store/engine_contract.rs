@@ -196,6 +196,66 @@ fn no_reader_sees_a_batch_in_part(kind: EngineKind) {
     });
 }
 
+/// The writer and the delivery worker commit beside each other, each to rows of its own and to some of
+/// both: every batch is there as a whole, whichever came last.
+fn batches_of_two_committers_are_all_kept(kind: EngineKind) {
+    const BATCHES: u16 = 300;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let engine = open(kind, dir.path());
+    let committers = [b'w', b'd'];
+    let commits = |engine: &dyn Engine, name: u8| {
+        for number in 0..BATCHES {
+            let mut batch = Batch::new();
+            for row in 0..4u8 {
+                let [high, low] = number.to_be_bytes();
+                batch.put([name, high, low, row], [name, row]);
+                // One of them wins, in all four rows.
+                batch.put([b's', row], [name, high, low]);
+            }
+            // What is queued leaves again.
+            if let Some(earlier) = number.checked_sub(10).filter(|earlier| earlier % 2 == 1) {
+                let [high, low] = earlier.to_be_bytes();
+                batch.delete([name, high, low, 3]);
+            }
+            engine.commit(batch).expect("committed");
+            if number % 100 == 50 {
+                engine.flush().expect("flushed");
+            }
+        }
+    };
+    std::thread::scope(|threads| {
+        for name in committers {
+            let engine = &*engine;
+            threads.spawn(move || commits(engine, name));
+        }
+    });
+    let check = |engine: &dyn Engine| {
+        for name in committers {
+            let mut expected: Vec<Row> = Vec::new();
+            for number in 0..BATCHES {
+                let [high, low] = number.to_be_bytes();
+                let deleted = number % 2 == 1 && number + 10 < BATCHES;
+                let rows = (0..4u8).filter(|row| *row < 3 || !deleted);
+                expected.extend(rows.map(|row| (vec![name, high, low, row], vec![name, row])));
+            }
+            let rows = engine.scan_prefix(&[name], 9_999, false).expect("readable");
+            assert_eq!(rows, expected);
+        }
+        let shared = engine.scan_prefix(b"s", 9, false).expect("readable");
+        assert_eq!(shared.len(), 4);
+        assert!(shared.iter().all(|row| row.1 == shared[0].1), "{shared:?}");
+        let [high, low] = (BATCHES - 1).to_be_bytes();
+        assert_eq!(shared[0].1[1..], [high, low], "the last of one of them");
+    };
+    check(&*engine);
+    if kind == EngineKind::Memory {
+        return;
+    }
+    engine.flush().expect("flushed");
+    drop(engine);
+    check(&*open(kind, dir.path()));
+}
+
 fn keeps_what_was_flushed_over_openings(kind: EngineKind) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for round in 0..4u8 {
@@ -258,6 +318,11 @@ macro_rules! contract {
             #[test]
             fn no_reader_sees_a_batch_in_part() {
                 super::no_reader_sees_a_batch_in_part($kind);
+            }
+
+            #[test]
+            fn batches_of_two_committers_are_all_kept() {
+                super::batches_of_two_committers_are_all_kept($kind);
             }
 
             #[test]
