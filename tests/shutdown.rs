@@ -1,12 +1,14 @@
 //! SIGTERM in the middle of work: an orderly end, and nothing that was answered is missing.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinSet;
 
-use crate::harness::{Instance, Writer, cids, eventually, inbox, outbox};
+use crate::harness::{Instance, Setup, Writer, cids, eventually, inbox, outbox};
 
 const WRITERS: [&str; 4] = ["alice", "ann", "amy", "ada"];
 /// Notes of each at most, so that all can be listed.
@@ -93,7 +95,7 @@ async fn idle_connections_and_streams_end_with_the_server() {
     let mut a = Instance::start().await;
     a.create(&["alice"]);
     let silent: Vec<_> = (0..3)
-        .map(|_| std::net::TcpStream::connect(a.authority()).expect("a connection"))
+        .map(|_| TcpStream::connect(a.authority()).expect("a connection"))
         .collect();
     let web = a.web();
     // Kept alive by the client.
@@ -119,4 +121,44 @@ async fn idle_connections_and_streams_end_with_the_server() {
         "the stream says that the server has gone"
     );
     drop(silent);
+}
+
+/// Who can't wait for an orderly end asks again, and is told what was cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_at_once() {
+    let mut a = Instance::start_as(Setup {
+        settings: vec!["server.drain=10m".to_owned()],
+        ..Setup::default()
+    })
+    .await;
+    a.create(&["alice"]);
+    let cid = a.post("alice", "kept");
+    // A request whose body is waited for.
+    let mut stalled = TcpStream::connect(a.authority()).expect("a connection");
+    let head = "POST /inbox HTTP/1.1\r\nhost: x\r\ncontent-type: application/activity+json\r\n\
+                content-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    stalled.write_all(head.as_bytes()).expect("sent");
+    let mut go_on = [0; 12];
+    stalled.read_exact(&mut go_on).expect("an answer");
+    assert_eq!(&go_on, b"HTTP/1.1 100");
+
+    a.signal("INT");
+    let admin_file = a.dir().join("admin.json");
+    eventually("the end to begin", async || {
+        (!admin_file.exists()).then_some(())
+    })
+    .await;
+    a.must_run();
+    a.signal("INT");
+    // Far sooner than the ten minutes that an orderly end may take.
+    assert_eq!(a.ended().await.code(), Some(1));
+    let log = a.log();
+    let told = log.lines().find(|line| line.contains("stopped at once"));
+    let told = told.expect("it says so");
+    assert!(told.contains("the public listener"), "{told}");
+    drop(stalled);
+
+    a.restart().await;
+    a.verify();
+    assert!(cids(&outbox(&a, "alice")).contains(&cid));
 }

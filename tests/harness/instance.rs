@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -168,10 +168,34 @@ impl Instance {
 
     /// Starts the process, on whatever data is there, and waits until it is ready.
     pub(crate) async fn restart(&mut self) {
+        self.run(self.command()).await;
+    }
+
+    /// [`Self::restart`], with no file longer than `kib` KiB: a write behind that fails, as on a disk that
+    /// is full or broken.
+    pub(crate) async fn restart_with_files_up_to(&mut self, kib: u64) {
+        let plain = self.command();
+        let mut limited = Command::new("bash");
+        // Ignored signals stay ignored over `exec`: the write fails, and doesn't kill.
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+        limited
+            .args(["-c", &script, "bash"])
+            .arg(plain.get_program())
+            .args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        limited.stdin(Stdio::null());
+        self.run(limited).await;
+    }
+
+    async fn run(&mut self, mut command: Command) {
         assert!(self.running.is_none(), "it runs already");
         let log = self.log_file();
-        let child = self
-            .command()
+        let child = command
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn()
@@ -198,7 +222,8 @@ impl Instance {
         self.running.as_ref().expect("it runs").0.id()
     }
 
-    fn must_run(&mut self) {
+    /// It must not have ended.
+    pub(crate) fn must_run(&mut self) {
         let running = self.running.as_mut().expect("it was started");
         if let Some(status) = running.0.try_wait().expect("its state") {
             panic!("the instance ended by itself: {status}");
@@ -214,8 +239,18 @@ impl Instance {
 
     /// SIGTERM, to its end.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        send("TERM", self.pid());
+        self.signal("TERM");
         self.ended().await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        send(signal, self.pid());
+    }
+
+    /// What it has logged, in all its lives.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).expect("a log")
     }
 
     /// SIGTERM, to an end that must be in order.
@@ -225,7 +260,7 @@ impl Instance {
     }
 
     /// Waits for the process to end.
-    async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let running = self.running.as_mut().expect("it runs");
         let status = within(Duration::from_secs(30), "the process to end", async || {
             running.0.try_wait().expect("its state")

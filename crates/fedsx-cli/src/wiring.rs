@@ -40,7 +40,8 @@ use addresses::Addresses;
 use deliveries::AdminDeliveries;
 use tasks::Tasks;
 
-/// What the store's own threads get beyond the deadline to end, before the process just ends.
+/// What the store's own threads get beyond the deadline to end, before the process just ends, and to say
+/// why they ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// The instance's token, bytes.
 const TOKEN_BYTES: usize = 32;
@@ -79,16 +80,18 @@ async fn serve(global: &Global, config: Config) -> anyhow::Result<()> {
     let ended = tokio::select! {
         () = signals.first() => Ok(()),
         failed = &mut running.failure => Err(store_failure(failed)),
-        task = running.tasks.ended() => Err(task),
+        task = running.tasks.ended() => Err(running.cause_of(task).await),
     };
     match &ended {
         Ok(()) => tracing::info!("stopping; a second signal stops at once"),
         Err(error) => tracing::error!(error = format!("{error:#}"), "stopping"),
     }
+    let left = running.tasks.left();
     tokio::select! {
         stopped = running.stop(config.server.drain) => ended.and(stopped),
         () = signals.first() => {
-            tracing::warn!("stopped at once; what was accepted is safe in the journal");
+            let cut = left.names().join(", ");
+            tracing::warn!("stopped at once; what was accepted is safe in the journal; cut: {cut}");
             std::process::exit(1)
         }
     }
@@ -233,6 +236,14 @@ impl Running {
         Ok(())
     }
 
+    /// Why a task ended: when the writer stops, whoever follows the journal may be seen to end first.
+    async fn cause_of(&mut self, task: anyhow::Error) -> anyhow::Error {
+        match tokio::time::timeout(LAST_MOMENT, &mut self.failure).await {
+            Ok(failed) => store_failure(failed),
+            Err(_) => task,
+        }
+    }
+
     /// Says where everything is.
     fn announce(&self, global: &Global) -> anyhow::Result<()> {
         let dir = global.data_dir.display().to_string();
@@ -272,7 +283,9 @@ impl Running {
         let deadline = tokio::time::Instant::now() + drain;
         // First, so that no client comes to a server that ends.
         drop(admin_file);
+        let running = tasks.left();
         let mut left = tasks.stop(deadline).await;
+        running.also("the store");
         let closing = tokio::task::spawn_blocking(move || store.close());
         let closed = match tokio::time::timeout_at(deadline + LAST_MOMENT, closing).await {
             Ok(closed) => closed

@@ -1,8 +1,9 @@
 //! The tasks of an instance, by name, in the two groups in which they end.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,34 @@ pub(super) struct Tasks {
     /// Ends the workers, which may still answer what listeners took.
     pub(super) workers: CancellationToken,
     running: Vec<Named>,
+    left: Left,
+}
+
+/// What has not ended yet, for who can't wait for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left(Arc<Mutex<Vec<One>>>);
+
+/// A name, and its task where it is one.
+type One = (&'static str, Option<AbortHandle>);
+
+impl Left {
+    /// Something that is no task is waited for as well.
+    pub(super) fn also(&self, name: &'static str) {
+        self.all().push((name, None));
+    }
+
+    /// All of it.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let all = self.all();
+        let left = all
+            .iter()
+            .filter(|(_, task)| task.as_ref().is_none_or(|task| !task.is_finished()));
+        left.map(|(name, _)| *name).collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<One>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -54,11 +83,18 @@ impl Tasks {
         is_listener: bool,
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
+        let task = tokio::spawn(task);
+        self.left.all().push((name, Some(task.abort_handle())));
         self.running.push(Named {
             name,
             is_listener,
-            task: tokio::spawn(task),
+            task,
         });
+    }
+
+    /// What runs, also while [`Self::stop`] waits for it.
+    pub(super) fn left(&self) -> Left {
+        self.left.clone()
     }
 
     /// Waits for a task that ends though nobody asked it to, and says how it did.
@@ -109,7 +145,6 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use super::*;
@@ -141,6 +176,9 @@ mod tests {
     async fn what_hangs_is_named() {
         let mut tasks = Tasks::default();
         tasks.worker("stubborn", std::future::pending());
+        let left = tasks.left();
+        left.also("the store");
+        assert_eq!(left.names(), ["stubborn", "the store"]);
         assert_eq!(tasks.stop(Instant::now()).await, ["stubborn"]);
     }
 
