@@ -36,6 +36,10 @@ const ALL: [&str; 5] = ["idle", "inbox", "publish", "deliveries", "start"];
 const HELP: &str = "\
 fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, start";
 
+/// The server's, so that the yardstick has no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -246,7 +246,7 @@ impl Remote {
 
     /// Its key, as a Multikey.
     pub(crate) fn multikey(&self) -> String {
-        self.signer.public_key().to_multibase()
+        self.signer.public_key().multibase().to_owned()
     }
 
     /// Its document, as its own server would serve it.

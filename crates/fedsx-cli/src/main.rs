@@ -26,6 +26,11 @@ use commands::{actor, deliveries, demo, follow, post, read, status, store};
 use config::Config;
 use failure::Failure;
 
+/// What one request takes is given back by other threads (the runtime's, the writer), which glibc's
+/// allocator pays for with a fifth of the server's time under load.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let matches = args::command().get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

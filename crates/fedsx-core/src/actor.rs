@@ -158,7 +158,7 @@ fn multikey(controller: &str, key: &KeyRecord) -> Value {
         ("id", key.id.clone()),
         ("type", "Multikey".to_owned()),
         ("controller", controller.to_owned()),
-        ("publicKeyMultibase", key.key.to_multibase()),
+        ("publicKeyMultibase", key.key.multibase().to_owned()),
     ]);
     let times = [
         ("created", key.created_ms),

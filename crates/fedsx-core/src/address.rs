@@ -45,39 +45,59 @@ pub fn http_url(text: &str) -> Option<Url> {
     fit.then_some(url)
 }
 
+/// Whether this is an absolute `http` or `https` URL within the bound, credentials or not.
+#[must_use]
+pub fn is_http_url(text: &str) -> bool {
+    let http = text.starts_with("https://") || text.starts_with("http://");
+    http && text.len() <= limits::URL_BYTES
+        && (plain_origin(text).is_some() || Url::parse(text).is_ok())
+}
+
 /// Whether both are `http(s)` URLs of one origin.
 #[must_use]
 pub fn same_origin(a: &str, b: &str) -> bool {
-    // Two URLs that begin alike are of one origin without being taken apart.
-    if let (Some(a), Some(b)) = (plain_beginning(a), plain_beginning(b))
-        && a == b
-    {
-        return true;
+    if let (Some(a), Some(b)) = (plain_origin(a), plain_origin(b)) {
+        return a == b;
     }
     Origin::of(a).is_some_and(|origin| Origin::of(b).is_some_and(|other| origin == other))
 }
 
-/// Scheme and authority of a URL whose authority is a plain host in lower case and perhaps a port; a
-/// URL in any other spelling has to be parsed.
-fn plain_beginning(url: &str) -> Option<&str> {
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))?;
+/// The origin of a URL that is spelt as most are, so that it need not be taken apart: it stands at the
+/// URL's beginning as [`Origin`] writes it. `None` for any other spelling, good or bad.
+fn plain_origin(url: &str) -> Option<&str> {
+    let (rest, default_port) = match url.strip_prefix("https://") {
+        Some(rest) => (rest, 443),
+        None => (url.strip_prefix("http://")?, 80),
+    };
     let (authority, _) = rest.split_once('/')?;
-    let host = authority.split(':').next()?;
-    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b':');
-    // A host that begins with a letter and a path without odd bytes need no parser to be valid.
-    let valid = host
-        .as_bytes()
-        .first()
-        .is_some_and(u8::is_ascii_alphanumeric)
-        && authority.bytes().all(plain)
-        && url.len() <= crate::limits::URL_BYTES
+    let (host, port) = match authority.split_once(':') {
+        None => (authority, None),
+        Some((host, port)) => (host, Some(port)),
+    };
+    let is_plain_port = port.is_none_or(|digits| {
+        let canonical = !digits.starts_with(['0', '+']);
+        canonical && digits.parse::<u16>().is_ok_and(|port| port != default_port)
+    });
+    let plain = is_plain_port
+        && is_plain_host(host)
+        && url.len() <= limits::URL_BYTES
         && url.bytes().all(|byte| byte.is_ascii_graphic());
-    let port = authority.split(':').nth(1);
-    let valid_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-    (valid && valid_port && authority.matches(':').count() <= 1)
-        .then(|| &url[..url.len() - rest.len() + authority.len()])
+    plain.then(|| &url[..url.len() - rest.len() + authority.len()])
+}
+
+/// Whether a host is an IPv4 address in its usual spelling, or a name that no parser would change.
+fn is_plain_host(host: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    if !host.bytes().all(plain) {
+        return false;
+    }
+    let last = host.rsplit('.').next().unwrap_or_default();
+    if !last.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return host.parse::<std::net::Ipv4Addr>().is_ok();
+    }
+    // What begins so is checked as an internationalised name.
+    host.split('.')
+        .all(|label| !label.is_empty() && !label.starts_with("xn--"))
 }
 
 /// The origin of a URL: scheme, host and port, the default port left out.
@@ -88,6 +108,9 @@ impl Origin {
     /// The origin of `url`; `None` when it is no URL that [`http_url`] takes.
     #[must_use]
     pub fn of(url: &str) -> Option<Self> {
+        if let Some(origin) = plain_origin(url) {
+            return Some(Self(origin.to_owned()));
+        }
         http_url(url).map(|url| Self(url.origin().ascii_serialization()))
     }
 
@@ -363,7 +386,28 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ActorName, Handle, Instance, Origin, is_loopback_authority, same_origin};
+    use proptest::prelude::*;
+
+    use super::{
+        ActorName, Handle, Instance, Origin, http_url, is_loopback_authority, plain_origin,
+        same_origin,
+    };
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_what_a_parser_makes_of_it(
+            scheme in "https?",
+            host in "[a-z0-9.-]{1,12}|(xn--|0x|[0-9]{1,3}\\.){1,4}[a-z0-9]{0,3}",
+            port in "(:[0-9]{0,5})?",
+            path in "(/[!-~]{0,8})?",
+        ) {
+            let url = format!("{scheme}://{host}{port}{path}");
+            if let Some(origin) = plain_origin(&url) {
+                let parsed = http_url(&url).expect("plain");
+                prop_assert_eq!(origin, parsed.origin().ascii_serialization());
+            }
+        }
+    }
 
     #[test]
     fn origins_have_one_spelling() {

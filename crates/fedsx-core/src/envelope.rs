@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::address::same_origin;
+use crate::address::{is_http_url, same_origin};
 use crate::canonical::document_bytes;
 use crate::cid::{Cid, Codec, Digest};
 use crate::limits;
@@ -264,8 +264,7 @@ fn url(map: &Map, key: &str) -> Result<String, Refusal> {
 }
 
 fn check_url(text: &str, key: &str) -> Result<(), Refusal> {
-    let http = text.starts_with("https://") || text.starts_with("http://");
-    if !http || text.len() > limits::URL_BYTES || url::Url::parse(text).is_err() {
+    if !is_http_url(text) {
         return Err(refuse(format!("`{key}` must be an http or https URL")));
     }
     Ok(())

@@ -209,7 +209,7 @@ impl Claims<'_> {
             return self.refresh_or(key_id, Refusal::new(Code::NoActiveKey, why));
         }
         if key.is_current() {
-            return Ok(Found::Key(key.key.to_multibase()));
+            return Ok(Found::Key(key.key.multibase().to_owned()));
         }
         self.second_witness(key)
     }
@@ -218,7 +218,7 @@ impl Claims<'_> {
     /// must also come under a current key, or be what the origin serves.
     fn second_witness(&self, key: &KeyRecord) -> Result<Found, Refusal> {
         if self.delivery.from_origin || matches!(self.by_http_signature(), Ok(Found::Key(_))) {
-            return Ok(Found::Key(key.key.to_multibase()));
+            return Ok(Found::Key(key.key.multibase().to_owned()));
         }
         Ok(Found::Need(Need::Origin(self.envelope.id.clone())))
     }
@@ -274,7 +274,10 @@ fn http_key(owner: &PeerActor, key_id: &str) -> Option<(HttpKey, String)> {
         return Some((HttpKey::Rsa(rsa.clone()), key_id.to_owned()));
     }
     let key = owner.find_key(key_id).filter(|key| key.is_current())?;
-    Some((HttpKey::Ed25519(key.key.clone()), key.key.to_multibase()))
+    Some((
+        HttpKey::Ed25519(key.key.clone()),
+        key.key.multibase().to_owned(),
+    ))
 }
 
 fn bad(detail: impl Into<String>) -> Refusal {

@@ -43,9 +43,13 @@ pub enum KeyError {
     Weak,
 }
 
-/// An Ed25519 public key, decoded and not weak; its text is the Multikey form `z6Mk…`.
+/// An Ed25519 public key, decoded and not weak; its text is the Multikey form `z6Mk…`, which each
+/// entry names and which is kept so that it is written once.
 #[derive(Clone)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey {
+    key: VerifyingKey,
+    multibase: [u8; MULTIKEY_CHARS],
+}
 
 impl PublicKey {
     /// The key of these 32 bytes.
@@ -57,7 +61,17 @@ impl PublicKey {
         if key.is_weak() {
             return Err(KeyError::Weak);
         }
-        Ok(Self(key))
+        Ok(Self::of(key))
+    }
+
+    fn of(key: VerifyingKey) -> Self {
+        let mut tagged = [0; 34];
+        tagged[..2].copy_from_slice(&ED25519_PUB);
+        tagged[2..].copy_from_slice(key.as_bytes());
+        let mut multibase = [b'z'; MULTIKEY_CHARS];
+        let digits = bs58::encode(tagged).onto(&mut multibase[1..]);
+        debug_assert_eq!(digits, Ok(MULTIKEY_CHARS - 1));
+        Self { key, multibase }
     }
 
     /// The key of a Multikey text (`publicKeyMultibase`).
@@ -84,16 +98,13 @@ impl PublicKey {
     /// The 32 bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        self.key.as_bytes()
     }
 
     /// The Multikey text.
     #[must_use]
-    pub fn to_multibase(&self) -> String {
-        let mut bytes = [0; 34];
-        bytes[..2].copy_from_slice(&ED25519_PUB);
-        bytes[2..].copy_from_slice(self.as_bytes());
-        format!("z{}", bs58::encode(bytes).into_string())
+    pub fn multibase(&self) -> &str {
+        std::str::from_utf8(&self.multibase).expect("base58 is ASCII")
     }
 
     /// Whether `signature` is this key's over `message`, by the strict rules: a canonical scalar,
@@ -101,7 +112,7 @@ impl PublicKey {
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let signature = Signature::from_bytes(signature);
-        self.0.verify_strict(message, &signature).is_ok()
+        self.key.verify_strict(message, &signature).is_ok()
     }
 }
 
@@ -121,7 +132,7 @@ impl Hash for PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_multibase())
+        f.write_str(self.multibase())
     }
 }
 
@@ -144,7 +155,7 @@ impl<C> Encode<C> for PublicKey {
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(&self.to_multibase())?.ok()
+        e.str(self.multibase())?.ok()
     }
 }
 
@@ -230,7 +241,7 @@ impl Ed25519Signer {
     /// The public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        PublicKey(self.key.verifying_key())
+        PublicKey::of(self.key.verifying_key())
     }
 }
 

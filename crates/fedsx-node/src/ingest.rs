@@ -80,22 +80,19 @@ impl Node {
     /// The refusal of the first stage that refuses.
     pub async fn ingest(&self, post: InboxPost) -> Result<Receipt, Refusal> {
         let mut arriving = Some(self.0.writer.arriving());
-        let document = Document::read(post.notation, post.body.clone(), limits::DOCUMENT_IN_BYTES)?;
-        let mut state = Progress {
-            document,
+        let mut evidence = Evidence {
+            notation: post.notation,
+            bytes: post.body.clone(),
             from_origin: false,
             refreshed: false,
         };
         for _ in 0..ROUNDS {
-            let decision = self.decide(&post, &state)?;
-            let receipt = |status| Receipt {
-                cid: state.document.cid(),
-                status,
-            };
+            let (cid, decision) = self.decide(&post, &evidence)?;
+            let receipt = |status| Receipt { cid, status };
             match decision {
                 Decision::Replay => return Ok(receipt(Status::Replay)),
                 Decision::Dropped(why) => {
-                    tracing::debug!(cid = %state.document.cid(), why, "dropped");
+                    tracing::debug!(%cid, why, "dropped");
                     return Ok(receipt(Status::Dropped(why)));
                 }
                 Decision::Append(draft) => {
@@ -112,7 +109,7 @@ impl Node {
                     let purpose = Purpose::Inbound {
                         source: post.source,
                     };
-                    self.provide(need, purpose, &mut state).await?;
+                    self.provide(need, purpose, &mut evidence).await?;
                 }
             }
         }
@@ -120,8 +117,12 @@ impl Node {
         Err(Refusal::new(Code::BadSignature, why))
     }
 
-    /// One pass of the pure stages.
-    fn decide(&self, post: &InboxPost, state: &Progress) -> Result<Decision, Refusal> {
+    /// One pass of the pure stages. Reads the document each time, so that nothing of it is held while a
+    /// draft waits for the disk; a second pass comes only after a fetch.
+    fn decide(&self, post: &InboxPost, evidence: &Evidence) -> Result<(Cid, Decision), Refusal> {
+        let bytes = evidence.bytes.clone();
+        let document = Document::read(evidence.notation, bytes, limits::DOCUMENT_IN_BYTES)?;
+        let cid = document.cid();
         let known = Known(&self.0.peers);
         let facts = self.facts(&known);
         let head = RequestHead {
@@ -132,18 +133,18 @@ impl Node {
         };
         let delivery = Delivery {
             // The signature covers the body that was sent, not what its origin serves.
-            head: (!state.from_origin).then_some(&head),
-            from_origin: state.from_origin,
-            refreshed: state.refreshed,
+            head: (!evidence.from_origin).then_some(&head),
+            from_origin: evidence.from_origin,
+            refreshed: evidence.refreshed,
             now_ms: facts.now_ms,
         };
-        let document = state.document.clone();
         let inbound = Inbound {
             target: post.target.as_deref(),
             document,
             delivery,
         };
-        ingest(facts, inbound).map_err(fault::decide)
+        let decision = ingest(facts, inbound).map_err(fault::decide)?;
+        Ok((cid, decision))
     }
 
     /// Appends a draft, in as many entries as its logs need, and waits for all.
@@ -178,7 +179,7 @@ impl Node {
         &self,
         need: Need,
         purpose: Purpose,
-        state: &mut Progress,
+        evidence: &mut Evidence,
     ) -> Result<(), Refusal> {
         match need {
             Need::Actor(url) => {
@@ -199,7 +200,7 @@ impl Node {
                     .refresh_key(&actor, &key_id, purpose)
                     .await
                     .map_err(unresolved)?;
-                state.refreshed = true;
+                evidence.refreshed = true;
             }
             Need::Origin(id) => {
                 let fetched = self
@@ -212,9 +213,9 @@ impl Node {
                     let why = format!("the origin serves another document under {id}");
                     return Err(Refusal::new(Code::BadSignature, why));
                 }
-                state.document =
-                    Document::read(fetched.notation, fetched.bytes, limits::DOCUMENT_IN_BYTES)?;
-                state.from_origin = true;
+                evidence.notation = fetched.notation;
+                evidence.bytes = fetched.bytes;
+                evidence.from_origin = true;
             }
         }
         Ok(())
@@ -228,8 +229,9 @@ impl Node {
 }
 
 /// How far the evidence for one activity has come.
-struct Progress {
-    document: Document,
+struct Evidence {
+    notation: Notation,
+    bytes: Bytes,
     from_origin: bool,
     refreshed: bool,
 }

@@ -114,7 +114,7 @@ impl Node {
         birth: Option<&Effect>,
     ) -> Result<(Answer, Published), Refusal> {
         let (signer, key) = self.signing_key(actor)?;
-        let multikey = key.key.to_multibase();
+        let multikey = key.key.multibase().to_owned();
         let object_uuid = self.uuid()?;
         let clock = self.clock_of(actor.no)?;
         let mut last = clock.lock().unwrap_or_else(PoisonError::into_inner);

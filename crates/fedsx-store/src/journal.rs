@@ -70,8 +70,8 @@ pub struct JournalOptions {
     /// A segment is closed before it would grow beyond this, bytes.
     pub segment_bytes: u32,
     /// Disk space is taken and zeroed in such steps, bytes, so that an append changes neither the
-    /// file's length nor its map of blocks, and its sync is one write. A step costs one sync some
-    /// milliseconds; an idle instance stays small.
+    /// file's length nor its map of blocks, and its sync is one write. A step holds one batch up for
+    /// some milliseconds a MiB; an idle instance stays small.
     pub step_bytes: u32,
     /// The marker of all segments begun, instead of random ones: for snapshots of the encoding only,
     /// because a payload that holds it can pass for a batch in the torn tail.
@@ -82,7 +82,7 @@ impl Default for JournalOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 256 << 20,
-            step_bytes: 4 << 20,
+            step_bytes: 1 << 20,
             fixed_marker: None,
         }
     }

@@ -20,8 +20,11 @@ pub(crate) const QUEUE_BYTES: usize = 64 << 20;
 pub(crate) const BATCH_INPUTS: usize = 512;
 /// Payload of one batch, bytes.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
-/// How long a batch waits for requests that are being verified, at most.
+/// How long a batch waits for more to come, at most.
 const WINDOW: Duration = Duration::from_millis(1);
+/// How often it looks meanwhile whether more does come. Requests are verified one at a time on each
+/// of a few threads, so that those on their way say little of how many follow.
+const GLANCE: Duration = Duration::from_micros(250);
 
 /// Something to be appended.
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl Queue {
         }
         waiting.bytes += bytes;
         waiting.inputs.push_back((work, reply));
-        // In between the writer is at work, or waits for those on their way, the last of whom wakes it.
+        // In between the writer is at work, or looks by itself.
         let is_awaited = matches!(waiting.inputs.len(), 1 | BATCH_INPUTS);
         drop(waiting);
         if is_awaited {
@@ -146,17 +149,11 @@ impl Queue {
     }
 
     pub(crate) fn arrived(&self) {
-        let mut waiting = self.lock();
-        waiting.arriving -= 1;
-        let last = waiting.arriving == 0;
-        drop(waiting);
-        if last {
-            self.changed.notify_one();
-        }
+        self.lock().arriving -= 1;
     }
 
-    /// The next batch; `None` when the queue is closed and empty. Waits for more only while requests
-    /// are on their way, and never longer than the window.
+    /// The next batch; `None` when the queue is closed and empty. Waits for more only while more comes,
+    /// and never longer than the window: one publisher alone waits for nobody.
     pub(crate) fn take(&self) -> Option<Vec<(Work, Reply)>> {
         let mut waiting = self.lock();
         while waiting.inputs.is_empty() {
@@ -169,12 +166,14 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         let deadline = Instant::now() + WINDOW;
-        while waiting.arriving > 0 && waiting.inputs.len() < BATCH_INPUTS && !waiting.closed {
+        let mut before = 1;
+        while waiting.expects_more(before) {
+            before = waiting.inputs.len();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let woken = self.changed.wait_timeout(waiting, left);
+            let woken = self.changed.wait_timeout(waiting, left.min(GLANCE));
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         Some(waiting.batch())
@@ -199,6 +198,13 @@ impl Queue {
 }
 
 impl Waiting {
+    /// Whether more is likely to come at once: it is being verified, or since the last look, when
+    /// `before` inputs waited, some came.
+    fn expects_more(&self, before: usize) -> bool {
+        let coming = self.arriving > 0 || self.inputs.len() > before;
+        coming && self.inputs.len() < BATCH_INPUTS && !self.closed
+    }
+
     fn batch(&mut self) -> Vec<(Work, Reply)> {
         let mut batch = Vec::with_capacity(self.inputs.len().min(BATCH_INPUTS));
         let mut bytes = 0;

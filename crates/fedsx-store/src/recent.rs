@@ -2,21 +2,22 @@
 //! is new when it was new a moment ago.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 
 use fedsx_core::decide::Draft;
 use fedsx_core::entry::Activity;
 
-use crate::schema::url_hash;
-
 /// Entries remembered.
 const REMEMBERED: usize = 16_384;
 
-/// The `id`s of all activities from an offset on. An `id` is enough: it is part of what a digest covers.
+/// The `id`s of all activities from an offset on, by a hash of this process's own: two that share one
+/// only cost a look at the index. An `id` is enough: it is part of what a digest covers.
 #[derive(Debug)]
 pub(crate) struct Recent {
     from: u64,
-    ids: HashMap<[u8; 16], u64>,
-    order: VecDeque<(u64, [u8; 16])>,
+    hasher: RandomState,
+    ids: HashMap<u64, u64>,
+    order: VecDeque<(u64, u64)>,
 }
 
 impl Recent {
@@ -24,6 +25,7 @@ impl Recent {
     pub(crate) fn from(next: u64) -> Self {
         Self {
             from: next,
+            hasher: RandomState::new(),
             ids: HashMap::new(),
             order: VecDeque::new(),
         }
@@ -35,12 +37,14 @@ impl Recent {
         let covered = draft.new_as_of.is_some_and(|as_of| as_of + 1 >= self.from);
         covered
             && draft.activity.effect.is_none()
-            && !self.ids.contains_key(&url_hash(&draft.activity.id))
+            && !self
+                .ids
+                .contains_key(&self.hasher.hash_one(&draft.activity.id))
     }
 
     /// Remembers an activity.
     pub(crate) fn add(&mut self, offset: u64, activity: &Activity) {
-        let id = url_hash(&activity.id);
+        let id = self.hasher.hash_one(&activity.id);
         self.ids.insert(id, offset);
         self.order.push_back((offset, id));
         if self.order.len() > REMEMBERED

@@ -238,6 +238,9 @@ impl Writer {
         }
         if let Some(last) = step.last {
             self.journal.write(&step.entries)?;
+            // Payloads are read buffers of connections, which take the next request into them if nobody
+            // else holds them.
+            drop(step.entries);
             self.journal.sync()?;
             let touched = RowCache::touched(step.pending.keys());
             let mut batch = Batch::new();

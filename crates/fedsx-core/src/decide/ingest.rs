@@ -6,12 +6,12 @@ use crate::audience::{is_public, visibility};
 use crate::cid::Digest;
 use crate::decide::authority::{self, Meaning, is_proved};
 use crate::decide::{DecideError, Decision, Draft, Facts};
-use crate::entry::{Activity, Authenticated, Effect, LogId, Visibility};
+use crate::entry::{Activity, ActorNo, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, reference};
 use crate::evidence::{Delivery, Judged, Need, Verified, authenticate};
 use crate::limits;
 use crate::refusal::{Code, Refusal};
-use crate::state::{Actor, State, StateError};
+use crate::state::{State, StateError};
 
 /// An activity that arrived.
 #[derive(Clone, Debug)]
@@ -36,7 +36,8 @@ pub fn ingest(facts: Facts<'_>, inbound: Inbound<'_>) -> Result<Decision, Decide
     };
     let here = Here {
         facts,
-        target: target.as_ref(),
+        target,
+        kept: facts.state.digest_of_id(&envelope.id)?,
     };
     if here.is_replay(&inbound.document, &envelope)? {
         return Ok(Decision::Replay);
@@ -70,15 +71,25 @@ pub fn ingest(facts: Facts<'_>, inbound: Inbound<'_>) -> Result<Decision, Decide
     here.judge(&verified, owner.followers.as_deref())
 }
 
-fn target(facts: Facts<'_>, name: &str) -> Result<Actor, DecideError> {
-    let actor = facts.state.actor_by_name(name)?;
+/// The local actor whose inbox it was sent to.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    no: ActorNo,
+    name: &'a str,
+}
+
+fn target<'a>(facts: Facts<'_>, name: &'a str) -> Result<Target<'a>, DecideError> {
+    let no = facts.state.actor_no(name)?;
     let refusal = || {
         Refusal::new(
             Code::NoSuchActor,
             format!("there is no actor `{name}` here"),
         )
     };
-    Ok(actor.ok_or_else(refusal)?)
+    Ok(Target {
+        no: no.ok_or_else(refusal)?,
+        name,
+    })
 }
 
 /// Whether a second document under one `id` is an equivocation: both are proved. Otherwise the first
@@ -94,12 +105,17 @@ pub(super) fn is_equivocation(
 
 struct Here<'a> {
     facts: Facts<'a>,
-    target: Option<&'a Actor>,
+    target: Option<Target<'a>>,
+    /// The document kept under its `id`, which is its own digest when it is here already.
+    kept: Option<Digest>,
 }
 
 impl Here<'_> {
     /// Stage 4. For the shared inbox, only when the logs it would join are known without a fetch.
     fn is_replay(&self, document: &Document, envelope: &Envelope) -> Result<bool, StateError> {
+        if self.kept != Some(document.digest) {
+            return Ok(false);
+        }
         let Some(seen) = self.facts.state.seen(&document.digest)? else {
             return Ok(false);
         };
@@ -140,8 +156,7 @@ impl Here<'_> {
             let why = "`published` lies more than an hour ahead";
             return Err(Refusal::new(Code::Future, why).into());
         }
-        let kept = facts.state.digest_of_id(&envelope.id)?;
-        if let Some(other) = kept
+        if let Some(other) = self.kept
             && other != verified.document().digest
         {
             if !is_equivocation(facts.state, verified.authenticated(), &other)? {
@@ -170,7 +185,7 @@ impl Here<'_> {
         }
         Ok(Decision::Append(Box::new(Draft {
             logs,
-            new_as_of: kept.is_none().then_some(facts.applied),
+            new_as_of: self.kept.is_none().then_some(facts.applied),
             ..self.draft(verified, published_ms, effect, followers)
         })))
     }
@@ -251,11 +266,11 @@ fn is_about(
     instance: &Instance,
     envelope: &Envelope,
     effect: Option<&Effect>,
-    actor: &Actor,
+    actor: Target<'_>,
 ) -> bool {
     subjects(envelope, effect)
         .iter()
-        .any(|url| local_owner(instance, url) == Some(actor.name.as_str()))
+        .any(|url| local_owner(instance, url) == Some(actor.name))
 }
 
 /// Every URL by which an activity can be about somebody: recipients, object, what is replied to, and

@@ -25,7 +25,7 @@ fn multibase(codec_and_key: &[u8]) -> String {
 fn a_multikey_is_read_and_written() {
     let key = PublicKey::parse(FEP_521A).expect("the FEP's key");
     assert_eq!(key.as_bytes().as_slice(), hex(FEP_521A_HEX));
-    assert_eq!(key.to_multibase(), FEP_521A);
+    assert_eq!(key.multibase(), FEP_521A);
     assert_eq!(format!("{key:?}"), format!("PublicKey({FEP_521A})"));
 }
 
