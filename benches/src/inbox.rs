@@ -20,9 +20,9 @@ use crate::sink::Sink;
 use crate::world::{self, NOTE_BYTES, Peer, Remote, World};
 
 const CONNECTIONS: usize = 64;
-const ROUNDS: usize = 5;
-/// Requests of a round: three to four seconds.
-const REQUESTS: usize = 40_000;
+const ROUNDS: usize = 15;
+/// Requests of a round: about a second, so that the two alternate faster than the machine changes its pace.
+const REQUESTS: usize = 12_000;
 /// Requests before the first round, not counted.
 const WARM_UP: usize = 4_000;
 /// Of the slower engines.

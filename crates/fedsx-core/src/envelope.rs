@@ -170,8 +170,8 @@ impl Envelope {
         let id = url(map, "id")?;
         let actor = reference(map.get("actor"))
             .ok_or_else(|| refuse("`actor` must be a URL or an object with an `id`"))?;
-        check_url(&actor, "actor")?;
-        if !same_origin(&id, &actor) {
+        check_url(actor, "actor")?;
+        if !same_origin(&id, actor) {
             return Err(refuse("`id` and `actor` must share an origin"));
         }
         let verb = map
@@ -194,7 +194,7 @@ impl Envelope {
         Ok(Self {
             id,
             verb,
-            actor,
+            actor: actor.to_owned(),
             object,
             published_ms,
             recipients,
@@ -204,10 +204,10 @@ impl Envelope {
 
 /// The URL that a member's value is, or whose `id` it has.
 #[must_use]
-pub fn reference(value: Option<&Value>) -> Option<String> {
+pub fn reference(value: Option<&Value>) -> Option<&str> {
     match value? {
-        Value::Str(id) => Some(id.to_string()),
-        Value::Map(map) => map.get("id")?.as_str().map(str::to_owned),
+        Value::Str(id) => Some(id),
+        Value::Map(map) => map.get("id")?.as_str(),
         _ => None,
     }
 }
@@ -228,7 +228,7 @@ fn object(value: Option<&Value>) -> Result<Object, Refusal> {
         }
         Some(Value::List(list)) => Ok(Object::Several(
             list.iter()
-                .filter_map(|item| reference(Some(item)))
+                .filter_map(|item| reference(Some(item)).map(str::to_owned))
                 .collect(),
         )),
         Some(_) => Err(refuse(
@@ -249,7 +249,7 @@ fn ids(value: Option<&Value>, key: &str) -> Result<Vec<String>, Refusal> {
             if id.len() > limits::URL_BYTES {
                 return Err(refuse(format!("a URL in `{key}` is too long")));
             }
-            Ok(id)
+            Ok(id.to_owned())
         })
         .collect()
 }

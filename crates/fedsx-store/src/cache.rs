@@ -3,17 +3,20 @@
 //!
 //! Invariant: a row is put here only if nothing was committed to these tables since it was read, and
 //! what a batch changes is forgotten before the batch is answered; so whoever was answered reads what
-//! it wrote.
+//! it wrote. The ids of all activities are kept besides, as a filter: see known.rs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::engine::{Engine, EngineError, Row};
+use crate::engine::{Engine, EngineError, Row, prefix_end};
 use crate::index::Rows;
+use crate::known::{IdHash, KnownIds};
 use crate::schema::Table;
 
 /// Rows kept; past it all are dropped and read again.
 const ROWS: usize = 32_768;
+/// Ids read from the engine at once.
+const LEARNED_AT_ONCE: usize = 4_096;
 /// The prefix of the one table that is asked for by prefix: its byte and the hash of a peer.
 const RELATED_PREFIX: usize = 17;
 
@@ -25,9 +28,19 @@ struct Kept {
     prefixes: HashMap<Vec<u8>, Vec<Row>>,
 }
 
-/// The rows at hand.
+/// The rows at hand, and which ids have none.
 #[derive(Debug, Default)]
-pub(crate) struct RowCache(RwLock<Kept>);
+pub(crate) struct RowCache {
+    kept: RwLock<Kept>,
+    ids: KnownIds,
+}
+
+/// The id in a key of [`Table::Id`].
+fn id_of(key: &[u8]) -> Option<&IdHash> {
+    let (table, id) = key.split_first()?;
+    let id = id.try_into().ok()?;
+    (*table == Table::Id as u8).then_some(id)
+}
 
 impl RowCache {
     fn is_kept(key: &[u8]) -> bool {
@@ -42,6 +55,35 @@ impl RowCache {
         key.first().is_some_and(|table| TABLES.contains(table))
     }
 
+    /// Learns the ids of a batch that is about to be committed.
+    pub(crate) fn learn<'a>(&self, keys: impl Iterator<Item = &'a Vec<u8>>) {
+        for id in keys.filter_map(|key| id_of(key)) {
+            self.ids.add(id);
+        }
+    }
+
+    /// Learns the ids that an engine held when it was opened, until `stopped`.
+    pub(crate) fn learn_all(
+        &self,
+        engine: &dyn Engine,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<(), EngineError> {
+        let end = [Table::Id as u8 + 1];
+        let mut from = vec![Table::Id as u8];
+        while !stopped() {
+            let rows = engine.scan(&from, &end, LEARNED_AT_ONCE, false)?;
+            self.learn(rows.iter().map(|(key, _)| key));
+            match rows.last() {
+                Some((last, _)) if rows.len() == LEARNED_AT_ONCE => from = prefix_end(last),
+                _ => {
+                    self.ids.complete();
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The keys of a batch that are of these tables.
     pub(crate) fn touched<'a>(keys: impl Iterator<Item = &'a Vec<u8>>) -> Vec<Vec<u8>> {
         keys.filter(|key| Self::is_kept(key)).cloned().collect()
@@ -52,7 +94,7 @@ impl RowCache {
         if touched.is_empty() {
             return;
         }
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.generation += 1;
         for key in touched {
             kept.rows.remove(key);
@@ -71,14 +113,14 @@ impl RowCache {
         read: impl FnOnce() -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let generation = {
-            let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(found) = part(&kept).get(key) {
                 return Ok(found.clone());
             }
             kept.generation
         };
         let found = read()?;
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if kept.generation == generation {
             let rows = part_mut(&mut kept);
             if rows.len() >= ROWS {
@@ -100,6 +142,9 @@ pub(crate) struct Cached {
 impl Rows for Cached {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         let read = || self.engine.get(key);
+        if id_of(key).is_some_and(|id| self.cache.ids.is_new(id)) {
+            return Ok(None);
+        }
         if !RowCache::is_kept(key) {
             return read();
         }

@@ -14,7 +14,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::cache::RowCache;
 use crate::check;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
+use crate::flusher::Flusher;
 use crate::index::{self, Index, Overlay, Pending};
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
 use crate::lock::{DirectoryLock, LockError};
@@ -166,14 +167,14 @@ impl Store {
             Arc::clone(&cache),
         );
         let queue = Arc::new(Queue::default());
-        let writer = Writer::new(journal, Arc::clone(&engine), sender, cache);
+        let writer = Writer::new(journal, Arc::clone(&engine), sender, Arc::clone(&cache));
         let (tell, stopped) = oneshot::channel();
         let work = Arc::clone(&queue);
         let thread = spawn("fedsx-writer", move || {
             // Who closes the store, or waits for its end, takes the outcome.
             let _gone = tell.send(writer.run(&work));
         });
-        let flusher = Flusher::start(Arc::clone(&engine), options.flush_every);
+        let flusher = Flusher::start(Arc::clone(&engine), cache, options.flush_every);
         let handle = WriterHandle::new(Arc::clone(&queue));
         let store = Self {
             view,
@@ -248,48 +249,12 @@ impl Store {
     }
 }
 
-/// Makes the index durable now and then.
-#[derive(Debug)]
-struct Flusher {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: JoinHandle<()>,
-}
-
-impl Flusher {
-    fn start(engine: Arc<dyn Engine>, every: Duration) -> Self {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let seen = Arc::clone(&stop);
-        let thread = spawn("fedsx-flush", move || {
-            let (stopped, changed) = &*seen;
-            let mut guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
-            while !*guard {
-                let woken = changed.wait_timeout(guard, every);
-                guard = woken.unwrap_or_else(PoisonError::into_inner).0;
-                drop(guard);
-                if let Err(error) = engine.flush() {
-                    // Nothing is lost by it: the journal is applied again from the last flush on.
-                    tracing::error!(%error, "the index could not be flushed");
-                }
-                guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
-            }
-        });
-        Self { stop, thread }
-    }
-
-    fn stop(self) {
-        let (stopped, changed) = &*self.stop;
-        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        changed.notify_all();
-        self.thread.join().expect("the flusher does not panic");
-    }
-}
-
 /// The two threads of the store stand outside the async runtime, because they block on the disk.
 #[expect(
     clippy::disallowed_methods,
     reason = "the writer's own thread and the flusher's"
 )]
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let builder = std::thread::Builder::new().name(name.to_owned());
     builder
         .spawn(work)

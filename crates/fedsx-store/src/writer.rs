@@ -243,6 +243,7 @@ impl Writer {
             drop(step.entries);
             self.journal.sync()?;
             let touched = RowCache::touched(step.pending.keys());
+            self.cache.learn(step.pending.keys());
             let mut batch = Batch::new();
             for (key, value) in step.pending {
                 match value {

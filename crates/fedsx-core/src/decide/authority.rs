@@ -198,8 +198,8 @@ fn follow_ref(facts: Facts<'_>, object: &Object) -> Result<Option<FollowRef>, St
                 return Ok(None);
             };
             Ok(Some(FollowRef {
-                follower,
-                followed,
+                follower: follower.to_owned(),
+                followed: followed.to_owned(),
                 id: id.clone(),
                 embedded: true,
             }))
@@ -222,7 +222,8 @@ fn follow_ref(facts: Facts<'_>, object: &Object) -> Result<Option<FollowRef>, St
 fn block_pair(facts: Facts<'_>, object: &Object) -> Result<Option<(String, String)>, StateError> {
     match object {
         Object::Embedded(_, map) if is_type(map, "Block") => {
-            Ok(reference(map.get("actor")).zip(reference(map.get("object"))))
+            let pair = reference(map.get("actor")).zip(reference(map.get("object")));
+            Ok(pair.map(|(blocker, blocked)| (blocker.to_owned(), blocked.to_owned())))
         }
         Object::Id(id) => match facts.state.effect_of(id)? {
             Some(Effect::Block { blocker, blocked }) => Ok(Some((blocker, blocked))),
@@ -239,9 +240,10 @@ fn undone_owner(facts: Facts<'_>, object: &Object) -> Result<Option<String>, Sta
     {
         return Ok(Some(actor));
     }
-    Ok(object
+    let embedded = object
         .embedded()
-        .and_then(|map| reference(map.get("actor"))))
+        .and_then(|map| reference(map.get("actor")));
+    Ok(embedded.map(str::to_owned))
 }
 
 /// Whether the follow table makes anything of an answer, on either side that is local.

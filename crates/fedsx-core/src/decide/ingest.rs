@@ -227,7 +227,7 @@ impl Here<'_> {
             }
         } else {
             for name in self.named(envelope, effect) {
-                actors.extend(facts.state.actor_no(&name)?);
+                actors.extend(facts.state.actor_no(name)?);
             }
             if to_followers {
                 for (no, follows) in facts.state.locals_related(&envelope.actor)? {
@@ -248,13 +248,13 @@ impl Here<'_> {
     }
 
     /// The local actors that an activity names, as recipients or by what it is about.
-    fn named(&self, envelope: &Envelope, effect: Option<&Effect>) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    fn named<'e>(&self, envelope: &'e Envelope, effect: Option<&'e Effect>) -> Vec<&'e str> {
+        let mut names = Vec::new();
         for url in subjects(envelope, effect) {
-            if let Some(name) = local_owner(self.facts.instance, &url)
-                && !names.iter().any(|have| have == name)
+            if let Some(name) = local_owner(self.facts.instance, url)
+                && !names.contains(&name)
             {
-                names.push(name.to_owned());
+                names.push(name);
             }
         }
         names
@@ -275,9 +275,9 @@ fn is_about(
 
 /// Every URL by which an activity can be about somebody: recipients, object, what is replied to, and
 /// the other side of a follow.
-fn subjects(envelope: &Envelope, effect: Option<&Effect>) -> Vec<String> {
-    let mut urls: Vec<String> = envelope.recipients.all().map(str::to_owned).collect();
-    urls.extend(envelope.object.id().map(str::to_owned));
+fn subjects<'e>(envelope: &'e Envelope, effect: Option<&'e Effect>) -> Vec<&'e str> {
+    let mut urls: Vec<&str> = envelope.recipients.all().collect();
+    urls.extend(envelope.object.id());
     if let Some(object) = envelope.object.embedded() {
         urls.extend(reference(object.get("inReplyTo")));
         // An Accept embeds the Follow whose actor it is for.
@@ -289,9 +289,9 @@ fn subjects(envelope: &Envelope, effect: Option<&Effect>) -> Vec<String> {
     match effect {
         Some(
             Effect::Accept { follow } | Effect::Reject { follow } | Effect::UndoFollow { follow },
-        ) => urls.extend([follow.follower.clone(), follow.followed.clone()]),
+        ) => urls.extend([follow.follower.as_str(), follow.followed.as_str()]),
         Some(Effect::Block { blocked, .. } | Effect::UndoBlock { blocked, .. }) => {
-            urls.push(blocked.clone());
+            urls.push(blocked);
         }
         _ => {}
     }

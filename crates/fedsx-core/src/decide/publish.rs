@@ -171,7 +171,8 @@ impl Publishing<'_> {
                 return;
             }
         };
-        map.insert("to", other.into_iter().collect::<Vec<_>>());
+        let other: Vec<_> = other.into_iter().map(Value::from).collect();
+        map.insert("to", other);
     }
 
     const fn is_birth(&self) -> bool {
