@@ -27,8 +27,8 @@ pub(crate) fn less(budget: &mut Budget, a: &Value, b: &Value) -> Raised<Ordering
         _ => {
             let message = format!(
                 "expected two numbers or two strings to compare, found {} and {}",
-                crate::primitives::kind(a),
-                crate::primitives::kind(b)
+                crate::primitives::article(a),
+                crate::primitives::article(b)
             );
             Err(Fault::new(Code::Type, message))
         }

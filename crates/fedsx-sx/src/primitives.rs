@@ -153,10 +153,18 @@ pub(crate) const fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// What a value is, in a sentence.
+pub(crate) fn article(value: &Value) -> String {
+    match value {
+        Value::Nil => "nil".into(),
+        other => format!("a {}", kind(other)),
+    }
+}
+
 /// An argument of the wrong kind.
 #[cold]
 pub(crate) fn expected<T>(what: &str, found: &Value) -> Raised<T> {
-    let message = format!("expected {what}, found {}", kind(found));
+    let message = format!("expected {what}, found {}", article(found));
     Err(Fault::new(Code::Type, message))
 }
 
