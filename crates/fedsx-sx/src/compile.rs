@@ -26,6 +26,8 @@ use crate::host::Host;
 use crate::primitives::{self, Primitive};
 use crate::read::{self, Form, FormKind, Span};
 
+pub(crate) use crate::compile::top::defined_name;
+
 type Compiled<T> = Result<T, CompileError>;
 
 /// Compiles a source.

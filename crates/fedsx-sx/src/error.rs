@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::data::{Map, Value};
-use crate::read::{ReadError, Span, page};
+use crate::read::{ReadError, Span, page, page_of};
 
 /// Which kind of error it is. The names are stable.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -144,8 +144,18 @@ impl EvalError {
     /// The error with the line of `source` it stands in and a mark under the place.
     #[must_use]
     pub fn page(&self, source: &str) -> String {
-        let message = format!("{}: {}", self.code, self.message);
-        page(source, self.span.line, self.span.column, &message)
+        page(source, self.span.line, self.span.column, &self.headline())
+    }
+
+    /// As `page`, naming the file.
+    #[must_use]
+    pub fn page_of(&self, file: &str, source: &str) -> String {
+        let Span { line, column, .. } = self.span;
+        page_of(file, source, line, column, &self.headline())
+    }
+
+    pub(crate) fn headline(&self) -> String {
+        format!("{}: {}", self.code, self.message)
     }
 }
 
@@ -182,20 +192,39 @@ impl CompileError {
         matches!(self, Self::Read(error) if error.is_unfinished())
     }
 
+    /// Where it is, if it has a place: its line and column, from 1.
+    #[must_use]
+    pub fn place(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Read(error) => Some((error.line, error.column)),
+            Self::Length { .. } => None,
+            Self::Meaning { span, .. } => Some((span.line, span.column)),
+        }
+    }
+
     /// The error with the line of `source` it stands in and a mark under the place.
     #[must_use]
     pub fn page(&self, source: &str) -> String {
+        match self.place() {
+            Some((line, column)) => page(source, line, column, &self.headline()),
+            None => format!("error: {self}\n"),
+        }
+    }
+
+    /// As `page`, naming the file.
+    #[must_use]
+    pub fn page_of(&self, file: &str, source: &str) -> String {
+        match self.place() {
+            Some((line, column)) => page_of(file, source, line, column, &self.headline()),
+            None => format!("error: {file}: {self}\n"),
+        }
+    }
+
+    pub(crate) fn headline(&self) -> String {
         match self {
-            Self::Read(error) => error.page(source),
-            Self::Length { .. } => format!("error: {self}\n"),
-            Self::Meaning {
-                what,
-                expected,
-                span,
-            } => {
-                let message = format!("{what}; expected {expected}");
-                page(source, span.line, span.column, &message)
-            }
+            Self::Read(error) => format!("{}; expected {}", error.what, error.expected),
+            Self::Length { .. } => self.to_string(),
+            Self::Meaning { what, expected, .. } => format!("{what}; expected {expected}"),
         }
     }
 }

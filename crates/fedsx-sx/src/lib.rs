@@ -18,3 +18,4 @@ pub mod primitives;
 pub mod print;
 pub mod program;
 pub mod read;
+pub mod session;

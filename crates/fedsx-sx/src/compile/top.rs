@@ -245,6 +245,19 @@ fn lambda(form: &Form) -> Option<(&[Form], &[Form])> {
     }
 }
 
+/// The name that a form defines, if it is a definition and has one.
+pub(crate) fn defined_name(form: &Form) -> Option<&Str> {
+    let named = definition(form)?.first()?;
+    let named = match &named.kind {
+        FormKind::List(head) => head.first()?,
+        _ => named,
+    };
+    match &named.kind {
+        FormKind::Symbol(name) => Some(name),
+        _ => None,
+    }
+}
+
 fn special(form: &Form, which: Special) -> Option<&[Form]> {
     let FormKind::List(parts) = &form.kind else {
         return None;
