@@ -10,6 +10,7 @@ pub mod data;
 pub mod error;
 mod eval;
 mod function;
+pub mod fuzz;
 pub mod host;
 pub mod layout;
 mod lex;

@@ -55,7 +55,7 @@ impl Session {
     /// What doesn't read, means nothing, or has no value.
     pub fn enter(&mut self, entry: &str, limits: Limits) -> Result<Answer, EntryError> {
         let forms = read::read_all(entry, read::DEPTH)
-            .map_err(|error| self.refusal(&CompileError::Read(error), &[entry.into()]))?;
+            .map_err(|error| refusal(&CompileError::Read(error), &[entry.into()]))?;
         let mut kept = self.definitions.clone();
         let mut defined = Vec::new();
         let mut rest = Vec::new();
@@ -79,7 +79,7 @@ impl Session {
             .chain(rest)
             .collect();
         let program = Program::compile(&parts.join("\n"), &self.host)
-            .map_err(|error| self.refusal(&error, &parts))?;
+            .map_err(|error| refusal(&error, &parts))?;
         let outcome = program.eval(limits);
         let value = outcome.result.map_err(|error| EntryError {
             page: located(
@@ -97,15 +97,15 @@ impl Session {
             fuel_used: outcome.fuel_used,
         })
     }
+}
 
-    fn refusal(&self, error: &CompileError, parts: &[String]) -> EntryError {
-        EntryError {
-            page: match error.place() {
-                Some((line, column)) => located(parts, line, column, &error.headline()),
-                None => format!("error: {error}\n"),
-            },
-            is_unfinished: error.is_unfinished(),
-        }
+fn refusal(error: &CompileError, parts: &[String]) -> EntryError {
+    EntryError {
+        page: match error.place() {
+            Some((line, column)) => located(parts, line, column, &error.headline()),
+            None => format!("error: {error}\n"),
+        },
+        is_unfinished: error.is_unfinished(),
     }
 }
 
