@@ -18,8 +18,6 @@ fn outcome(program: &Program, input: &Value) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn any_bytes_read_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         sx_read(&bytes);

@@ -504,6 +504,6 @@ fn bindable(form: &Form) -> Compiled<Str> {
             let what = format!("{} is a part of the language", shown(name));
             wrong(form.span, what, "another name")
         }
-        _ => wrong(form.span, "no name", "a name"),
+        _ => wrong(form.span, "this is no name", "a name"),
     }
 }

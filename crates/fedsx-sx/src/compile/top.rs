@@ -69,8 +69,8 @@ impl<'a> Compiler<'a> {
 
     fn declare(&mut self, form: &'a Form) -> Compiled<()> {
         let Some(parts) = definition(form) else {
-            let expected = "definitions first, then one expression";
-            return wrong(form.span, "a second expression", expected);
+            let expected = "definitions, and one expression at the end";
+            return wrong(form.span, "an expression before the last form", expected);
         };
         let shape = "`(define name value)` or `(define (name parameters…) body…)`";
         let (name, meaning) = match parts {

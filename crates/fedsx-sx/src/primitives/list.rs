@@ -134,12 +134,17 @@ pub(super) const TABLE: &[Primitive] = &[
     calls("group-by", TWO, Calls::GroupBy),
 ];
 
-/// Joining long lists shares their parts, and mends the seam.
+/// Joining long lists shares their parts, and mends the seam: items copied at most.
 const SEAM: usize = 64;
+/// What mending a seam between long lists takes beyond copying, fuel.
+const MENDING: usize = 512;
 
 fn join(budget: &mut Budget, all: &mut List, more: &List) -> Raised<()> {
     budget.change_list(all.len())?;
     budget.allocate(more.len().min(SEAM))?;
+    if more.len() > SEAM {
+        budget.spend(MENDING)?;
+    }
     all.append(more);
     Ok(())
 }
