@@ -250,6 +250,7 @@ pub(crate) enum Op {
     },
     CallRoutine {
         first: Register,
+        count: u16,
         routine: u32,
     },
     TailCall {

@@ -8,6 +8,7 @@
 mod call;
 mod data;
 mod draft;
+mod last_use;
 mod special;
 mod test;
 mod top;

@@ -93,7 +93,7 @@ impl<'p> Machine<'p> {
     }
 
     /// What the source's value, a function, answers; arguments it has no parameter for are dropped.
-    pub(crate) fn call(&mut self, arguments: &[Value]) -> Result<Value, EvalError> {
+    pub(crate) fn call(&mut self, mut arguments: Vec<Value>) -> Result<Value, EvalError> {
         let routine = match self.code.main {
             Main::Function(routine) => routine,
             Main::Expression(_) => {
@@ -114,12 +114,11 @@ impl<'p> Machine<'p> {
         };
         let function = self.stack.pop();
         let wanted = &self.code.routines[routine as usize];
-        let given = match wanted.rest {
-            true => arguments,
-            false => &arguments[..arguments.len().min(usize::from(wanted.parameters))],
-        };
+        if !wanted.rest {
+            arguments.truncate(usize::from(wanted.parameters));
+        }
         self.start(routine);
-        let answer = self.receive(wanted, given.to_vec());
+        let answer = self.receive(wanted, arguments);
         self.stack[wanted.own()] = function.unwrap_or_default();
         answer.map_err(|fault| self.located(*fault))?;
         self.run()

@@ -67,7 +67,7 @@ const FUEL: u64 = 20_000;
 fn evaluate(program: &Program, input: &Value, fuel: u64) -> Outcome {
     let arguments = [input.clone(), input.clone(), input.clone()];
     match program.parameters() {
-        Some(_) => program.call(&arguments, Limits { fuel }),
+        Some(_) => program.call(arguments, Limits { fuel }),
         None => program.eval(Limits { fuel }),
     }
 }

@@ -118,7 +118,7 @@ fn the_bounds_are_where_they_say() {
     let text = |bytes: usize| compiled(&format!("(fn (s) (slice s 0 {bytes}))"));
     let long = Value::from("a".repeat(RESULT_BYTES as usize));
     let call = |bytes| {
-        let outcome = text(bytes).call(std::slice::from_ref(&long), Limits::default());
+        let outcome = text(bytes).call([long.clone()], Limits::default());
         outcome.result.map_err(|error| error.code).map(|_| ())
     };
     assert_eq!(call(RESULT_BYTES as usize - 3), Ok(()));
@@ -133,7 +133,7 @@ fn evaluations_may_share_what_they_are_granted() {
     let program = compiled("(fn (n) (reduce + 0 (range n)))");
     let mut left = 2_000_000;
     for _ in 0..3 {
-        let outcome = program.call(&[1_000.into()], Limits { fuel: left });
+        let outcome = program.call([1_000.into()], Limits { fuel: left });
         assert_eq!(outcome.result, Ok(499_500.into()));
         left -= outcome.fuel_used;
     }
@@ -155,7 +155,7 @@ fn no_guard_catches_a_bound() {
 #[test]
 fn a_caller_may_give_more_than_a_function_takes() {
     let two = [Value::Int(1), Value::Int(2)];
-    let call = |source: &str| compiled(source).call(&two, Limits::default()).result;
+    let call = |source: &str| compiled(source).call(two.clone(), Limits::default()).result;
     assert_eq!(call("(fn (a) a)"), Ok(1.into()));
     assert_eq!(call("(fn () 7)"), Ok(7.into()));
     assert_eq!(call("(fn (a b) (- a b))"), Ok((-1).into()));

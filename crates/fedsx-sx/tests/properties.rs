@@ -12,7 +12,7 @@ const LIMITS: Limits = Limits { fuel: 50_000 };
 
 fn outcome(program: &Program, input: &Value) -> Outcome {
     match program.parameters() {
-        Some(_) => program.call(std::slice::from_ref(input), LIMITS),
+        Some(_) => program.call([input.clone()], LIMITS),
         None => program.eval(LIMITS),
     }
 }

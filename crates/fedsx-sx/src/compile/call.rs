@@ -274,7 +274,14 @@ impl<'a> Compiler<'a> {
                 span,
             ),
             Want::Into(to) => {
-                self.draft().emit(Op::CallRoutine { first, routine }, span);
+                self.draft().emit(
+                    Op::CallRoutine {
+                        first,
+                        count,
+                        routine,
+                    },
+                    span,
+                );
                 if to != first {
                     self.draft().emit(Op::Move { to, from: first }, span);
                 }

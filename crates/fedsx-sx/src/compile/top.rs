@@ -5,6 +5,7 @@
 
 use crate::code::{Main, Op};
 use crate::compile::draft::{Draft, Signature, Want};
+use crate::compile::last_use::move_last_uses;
 use crate::compile::special::{Special, is_reserved};
 use crate::compile::{Compiled, Compiler, index, shown, wrong};
 use crate::data::Str;
@@ -197,7 +198,9 @@ impl<'a> Compiler<'a> {
 
     fn close(&mut self) -> u32 {
         let draft = self.open.pop().expect("a function is being compiled");
-        self.code.routines.push(draft.finish());
+        let mut routine = draft.finish();
+        move_last_uses(&self.code, &mut routine);
+        self.code.routines.push(routine);
         index(self.code.routines.len() - 1)
     }
 

@@ -51,7 +51,7 @@ impl Machine<'_> {
                     Op::Subtract { to, a, b } => arithmetic(regs, to, a, b, SUBTRACT)?,
                     Op::AddInteger { to, a, b } => with_integer(regs, to, a, b, ADD)?,
                     Op::SubtractInteger { to, a, b } => with_integer(regs, to, a, b, SUBTRACT)?,
-                    Op::CallRoutine { first, routine } => {
+                    Op::CallRoutine { first, routine, .. } => {
                         self.wait()?;
                         self.begin(routine, self.at.base + usize::from(first));
                         break None;
