@@ -80,8 +80,8 @@ impl<'a> Compiler<'a> {
             return self.finish_call(first, small(arguments.len()), mark, form.span, want);
         }
         match arguments {
-            [a, b, more @ ..] if matches!(primitive.name, "+" | "-" | "*") => {
-                self.arithmetic(primitive.name, a, b, more, form.span, want)
+            [a, b] if matches!(primitive.name, "+" | "-" | "*") => {
+                self.arithmetic(primitive.name, [a, b], form.span, want)
             }
             [a] if primitive.name == "inc" => {
                 self.unary(a, form.span, want, |to, a| Op::AddInteger { to, a, b: 1 })
@@ -145,53 +145,34 @@ impl<'a> Compiler<'a> {
         self.step(span, want, |to| op(to, a))
     }
 
-    /// `+`, `-` and `*` of two and more, two at a time from the left.
+    /// `+`, `-` and `*` of two.
     fn arithmetic(
         &mut self,
         name: &str,
-        a: &'a Form,
-        b: &'a Form,
-        more: &'a [Form],
+        [a, b]: [&'a Form; 2],
         span: Span,
         want: Want,
     ) -> Compiled<()> {
         let mark = self.draft().mark();
-        let mut a = self.operand(a)?;
-        let sum = if more.is_empty() {
-            a
-        } else {
-            self.draft().register(span)?
-        };
-        let mut operands = std::iter::once(b).chain(more).peekable();
-        while let Some(form) = operands.next() {
-            let integer = match form.kind {
-                FormKind::Int(number) if name != "*" => i32::try_from(number).ok(),
-                _ => None,
-            };
-            let inner = self.draft().mark();
-            let b = match integer {
-                Some(_) => 0,
-                None => self.operand(form)?,
-            };
-            if integer.is_some() {
-                self.draft().owe(1);
-            }
-            self.draft().release(inner);
-            let op = |to| match (name, integer) {
-                ("+", Some(b)) => Op::AddInteger { to, a, b },
-                ("+", None) => Op::Add { to, a, b },
-                ("-", Some(b)) => Op::SubtractInteger { to, a, b },
-                ("-", None) => Op::Subtract { to, a, b },
-                _ => Op::Multiply { to, a, b },
-            };
-            if operands.peek().is_none() {
-                self.draft().release(mark);
-                return self.step(span, want, op);
-            }
-            self.draft().emit(op(sum), span);
-            a = sum;
+        let a = self.operand(a)?;
+        if let FormKind::Int(number) = b.kind
+            && let Ok(b) = i32::try_from(number)
+            && name != "*"
+        {
+            self.draft().owe(1);
+            self.draft().release(mark);
+            return self.step(span, want, |to| match name {
+                "+" => Op::AddInteger { to, a, b },
+                _ => Op::SubtractInteger { to, a, b },
+            });
         }
-        unreachable!("there is a second operand")
+        let b = self.operand(b)?;
+        self.draft().release(mark);
+        self.step(span, want, |to| match name {
+            "+" => Op::Add { to, a, b },
+            "-" => Op::Subtract { to, a, b },
+            _ => Op::Multiply { to, a, b },
+        })
     }
 
     fn call_value(
