@@ -6,6 +6,7 @@
 //! rearranging what is evaluated. Fuel is that of the forms, in the order in which they are evaluated.
 
 mod call;
+mod clause;
 mod data;
 mod draft;
 mod last_use;
