@@ -267,6 +267,8 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -322,6 +324,99 @@ mod tests {
             list.iter()
                 .eq((0..100).map(Value::Int).collect::<List>().iter())
         );
+    }
+
+    /// What is done to a list, and to the vector that it is held against.
+    #[derive(Clone, Debug)]
+    enum Change {
+        Push(i64),
+        PushFront(i64),
+        PopFront,
+        Append(usize),
+        AppendSelf,
+        Slice(usize, usize),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            any::<i64>().prop_map(Change::Push),
+            any::<i64>().prop_map(Change::PushFront),
+            Just(Change::PopFront),
+            (0..400_usize).prop_map(Change::Append),
+            Just(Change::AppendSelf),
+            (0..100_usize, 0..100_usize).prop_map(|(from, to)| Change::Slice(from, to)),
+        ]
+    }
+
+    fn item(n: i64) -> Value {
+        match n % 3 {
+            0 => Value::from("x".repeat(usize::try_from(n % 7).unwrap_or(0))),
+            1 => Value::Nil,
+            _ => Value::Int(n),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_does_what_a_vector_does(changes in proptest::collection::vec(change(), 0..60)) {
+            let (mut list, mut model) = (List::default(), Vec::new());
+            for change in changes {
+                let before = (list.clone(), model.clone());
+                match change {
+                    Change::Push(n) => {
+                        list.push(item(n));
+                        model.push(item(n));
+                    }
+                    Change::PushFront(n) => {
+                        list.push_front(item(n));
+                        model.insert(0, item(n));
+                    }
+                    Change::PopFront => {
+                        let first = (!model.is_empty()).then(|| model.remove(0));
+                        prop_assert_eq!(list.pop_front(), first);
+                    }
+                    Change::Append(count) => {
+                        let more: Vec<Value> = (0..count as i64).map(item).collect();
+                        model.extend_from_slice(&more);
+                        list.append(&more.into());
+                    }
+                    Change::AppendSelf if model.len() < 3_000 => {
+                        list.append(&list.clone());
+                        model.extend_from_within(..);
+                    }
+                    Change::AppendSelf => {}
+                    Change::Slice(from, to) => {
+                        let at = |percent: usize| model.len() * percent / 100;
+                        let range = at(from.min(to))..at(from.max(to));
+                        list = list.slice(range.clone());
+                        model = model[range].to_vec();
+                    }
+                }
+                prop_assert_eq!(list.len(), model.len());
+                prop_assert!(list.iter().eq(&model));
+                prop_assert!(list.iter().rev().eq(model.iter().rev()));
+                let fresh = List::from(model.clone());
+                prop_assert_eq!(list.weight(), fresh.weight());
+                prop_assert!(list == fresh);
+                prop_assert!(before.0.iter().eq(&before.1), "the other handle is untouched");
+            }
+        }
+
+        #[test]
+        fn a_maps_weight_is_that_of_its_members(keys in proptest::collection::vec((0..60_u8, any::<bool>()), 0..200)) {
+            let mut map = Map::new();
+            for (key, add) in keys {
+                if add {
+                    map.insert(format!("k{key}"), item(i64::from(key) + map.len() as i64));
+                } else {
+                    map.remove(&format!("k{key}"));
+                }
+                let members = map.iter().map(|(key, value)| (key.clone(), value.clone()));
+                let fresh = Map::from_unique(members.collect()).expect("unique");
+                prop_assert_eq!(map.weight(), fresh.weight());
+                prop_assert!(map == fresh);
+            }
+        }
     }
 
     #[test]

@@ -44,7 +44,9 @@ pub fn sx_eval(bytes: &[u8]) {
     let input = Choices::new(bytes).data(4);
     let outcome = evaluate(&program, &input, FUEL);
     assert!(outcome.fuel_used <= FUEL, "{source}");
-    if let Ok(value) = &outcome.result {
+    if let Ok(value) = &outcome.result
+        && value.weight() < REBUILT_WEIGHT
+    {
         let text = print(value);
         assert_eq!(print(&rebuilt(value)), text);
         assert!(rebuilt(value).weight() == value.weight(), "{text}");
@@ -63,6 +65,8 @@ pub fn sx_eval(bytes: &[u8]) {
 }
 
 const FUEL: u64 = 20_000;
+/// Heavier values may nest deeper than `rebuilt`, which follows them natively, has stack for.
+const REBUILT_WEIGHT: u64 = 1_000;
 
 fn evaluate(program: &Program, input: &Value, fuel: u64) -> Outcome {
     let arguments = [input.clone(), input.clone(), input.clone()];
@@ -73,7 +77,7 @@ fn evaluate(program: &Program, input: &Value, fuel: u64) -> Outcome {
 }
 
 /// The same value, put together in another way: long lists and maps cut down instead of short ones
-/// filled up. Functions stay what they are.
+/// filled up. Functions stay what they are. Follows the value natively, so that it is for small ones.
 #[must_use]
 pub fn rebuilt(value: &Value) -> Value {
     match value {

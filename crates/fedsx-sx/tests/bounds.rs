@@ -192,3 +192,44 @@ fn a_host_adds_functions() {
     Program::compile("(double)", &host).expect_err("one argument");
     Program::compile("(double 1)", &Host::new()).expect_err("unknown to others");
 }
+
+#[test]
+fn a_program_may_go_to_any_thread() {
+    const fn sent<T: Send + Sync + Clone>() {}
+    sent::<Program>();
+    sent::<Value>();
+}
+
+#[test]
+fn hostile_sources_compile_or_are_refused_soon() {
+    let names = |count| (0..count).map(|n| format!("a{n} ")).collect::<String>();
+    let numbers = |count| (0..count).map(|n| format!("{n} ")).collect::<String>();
+    for source in [
+        format!("(fn ({}) [{}])", names(1_000), "a0 ".repeat(900)),
+        format!("(fn (x) (case x (({}) 1)))", numbers(11_000)),
+        format!(
+            "{}1",
+            (0..2_500)
+                .map(|n| format!("(define a{n} a{}) ", n.max(1) - 1))
+                .collect::<String>()
+        ),
+        format!("[{}]", numbers(11_000)),
+        format!("[{} (+ 1 1)]", numbers(900)),
+        format!("(+ {})", "1 ".repeat(900)),
+        format!("(do {})", "(guard (e (else 1)) 1) ".repeat(2_600)),
+        format!("(fn (x) (cond {} :else 1))", "(= x 1) x ".repeat(6_000)),
+        format!("(fn (x) (and {}))", "x ".repeat(30_000)),
+        format!(
+            "(let ({}) 1)",
+            (0..1_000)
+                .map(|n| format!("(a{n} {n}) "))
+                .collect::<String>()
+        ),
+        format!("{}x{}", "(fn (x) [x x ".repeat(120), "])".repeat(120)),
+    ] {
+        // Refused or not, it takes no more than what shows as a slow test.
+        if let Ok(program) = Program::compile(&source, &Host::new()) {
+            drop(program.eval(Limits::default()));
+        }
+    }
+}

@@ -51,6 +51,7 @@ fn sources_that_mean_nothing() {
         "(case)",
         "(case 1 (1 2))",
         "(case 1 ((1) 2) ((2 1) 3))",
+        "(case 1 ((:a) 2) ((\"a\") 3))",
         "(case 1 ((1)))",
         "(case 1 (else 1) ((2) 2))",
         "(guard (e) 1)",

@@ -1,5 +1,7 @@
 //! The special forms made of clauses: `cond`, `case` and `guard`.
 
+use std::collections::BTreeSet;
+
 use crate::code::{Op, Register};
 use crate::compile::draft::Want;
 use crate::compile::special::{bindable, parts};
@@ -7,6 +9,7 @@ use crate::compile::top::Meaning;
 use crate::compile::{Compiled, Compiler, shown, wrong};
 use crate::data::{Str, Value};
 use crate::primitives;
+use crate::print::print;
 use crate::read::{Form, FormKind, Span};
 
 pub(super) const CLAUSE: &str = "`(test body…)` or `(else body…)`";
@@ -124,7 +127,7 @@ impl<'a> Compiler<'a> {
     ) -> Compiled<()> {
         let mark = self.draft().mark();
         let a = self.operand(value)?;
-        let mut seen: Vec<Value> = Vec::new();
+        let mut seen = BTreeSet::new();
         let mut ends = Vec::new();
         let mut open = true;
         for (at, clause) in clauses.iter().enumerate() {
@@ -161,16 +164,20 @@ impl<'a> Compiler<'a> {
         &mut self,
         a: Register,
         values: &'a [Form],
-        seen: &mut Vec<Value>,
+        seen: &mut BTreeSet<String>,
     ) -> Compiled<Vec<usize>> {
         let mut found = Vec::new();
         let mut none = Vec::new();
         for (at, form) in values.iter().enumerate() {
             let value = self.quoted(form)?;
-            if seen.contains(&value) {
+            // A keyword and the string of its name are one value to `case`.
+            let text = match &value {
+                Value::Keyword(name) => print(&Value::Str(name.clone())),
+                other => print(other),
+            };
+            if !seen.insert(text) {
                 return wrong(form.span, "a value that stands twice", "each value once");
             }
-            seen.push(value.clone());
             let index = self.constant_index(value);
             self.draft().owe(1);
             let last = at + 1 == values.len();
