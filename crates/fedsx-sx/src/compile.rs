@@ -30,10 +30,11 @@ use crate::read::{self, Form, FormKind, Span};
 
 pub(crate) use crate::compile::top::defined_name;
 
-type Compiled<T> = Result<T, CompileError>;
+/// The error is boxed because the stack that forms nest on would be made of it.
+type Compiled<T> = Result<T, Box<CompileError>>;
 
 /// Compiles a source.
-pub(crate) fn compile(source: &str, host: &Host) -> Compiled<Code> {
+pub(crate) fn compile(source: &str, host: &Host) -> Result<Code, CompileError> {
     if source.len() > SOURCE_BYTES {
         return Err(CompileError::Length {
             bytes: source.len(),
@@ -56,7 +57,7 @@ pub(crate) fn compile(source: &str, host: &Host) -> Compiled<Code> {
         definitions: Vec::new(),
         open: Vec::new(),
     };
-    compiler.source(&forms)?;
+    compiler.source(&forms).map_err(|error| *error)?;
     Ok(compiler.code)
 }
 
@@ -78,11 +79,11 @@ enum Name {
 }
 
 fn wrong<T>(span: Span, what: impl Into<String>, expected: impl Into<String>) -> Compiled<T> {
-    Err(CompileError::Meaning {
+    Err(Box::new(CompileError::Meaning {
         what: what.into(),
         expected: expected.into(),
         span,
-    })
+    }))
 }
 
 /// A name as an error shows it: cut, since it came from outside.

@@ -6,7 +6,6 @@ use crate::compile::test::comparison;
 use crate::compile::top::Meaning;
 use crate::compile::{Compiled, Compiler, Name, shown, small, wrong};
 use crate::data::{Function, Value};
-use crate::error::CompileError;
 use crate::function::Callable;
 use crate::primitives::{Arity, Primitive, Work};
 use crate::read::{Form, FormKind, Span};
@@ -301,7 +300,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn check(arity: Arity, name: &str, count: usize, span: Span) -> Result<(), CompileError> {
+fn check(arity: Arity, name: &str, count: usize, span: Span) -> Compiled<()> {
     if arity.takes(count) {
         return Ok(());
     }
