@@ -67,7 +67,7 @@ impl<'p> Machine<'p> {
             code,
             budget: Budget::new(limits),
             stack: Vec::with_capacity(64),
-            frames: Vec::with_capacity(8),
+            frames: Vec::with_capacity(32),
             guards: Vec::new(),
             definitions: vec![None; code.definitions.len()],
             at: Place {
@@ -202,10 +202,10 @@ impl<'p> Machine<'p> {
         self.push(Frame::Routine(self.at))
     }
 
+    #[inline]
     fn push(&mut self, frame: Frame) -> Raised<()> {
         if self.frames.len() == budget::DEPTH {
-            let message = format!("more than {} calls wait for another", budget::DEPTH);
-            return Err(Fault::new(Code::Depth, message));
+            return Err(too_deep());
         }
         self.frames.push(frame);
         Ok(())
@@ -366,6 +366,18 @@ impl<'p> Machine<'p> {
         Ok((function, named + last.len()))
     }
 
+    /// Ends the present routine, whose value is in its first register, where its caller looks for it.
+    #[inline]
+    fn finish(&mut self) -> Raised<Option<Value>> {
+        if let Some(Frame::Routine(place)) = self.frames.last() {
+            self.at = *place;
+            self.frames.pop();
+            return Ok(None);
+        }
+        let value = std::mem::take(&mut self.stack[self.at.base]);
+        self.deliver(value)
+    }
+
     /// Gives a call's value to whoever waits for it; if nobody does, it is the evaluation's.
     fn deliver(&mut self, value: Value) -> Raised<Option<Value>> {
         match self.frames.pop() {
@@ -424,6 +436,12 @@ impl<'p> Machine<'p> {
             }
         }
     }
+}
+
+#[cold]
+fn too_deep() -> Box<Fault> {
+    let message = format!("more than {} calls wait for another", budget::DEPTH);
+    Fault::new(Code::Depth, message)
 }
 
 fn check_arity(routine: &Routine, count: usize) -> Raised<()> {

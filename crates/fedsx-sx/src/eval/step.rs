@@ -7,7 +7,7 @@ use crate::code::{Comparison, Op, Register, Step};
 use crate::compare;
 use crate::data::Value;
 use crate::error::Raised;
-use crate::eval::Machine;
+use crate::eval::{Frame, Machine, Place};
 use crate::function::Callable;
 use crate::primitives::{self, number};
 
@@ -30,7 +30,7 @@ impl Machine<'_> {
                     Op::Constant { to, index } => {
                         put(regs, to, code.constants[index as usize].clone())
                     }
-                    Op::Integer { to, value } => put(regs, to, Value::Int(i64::from(value))),
+                    Op::Integer { to, value } => put_integer(regs, to, value.into()),
                     Op::Copy { to, from } => put(regs, to, read(regs, from).clone()),
                     Op::Move { to, from } => shift(regs, to, from),
                     Op::Captured { to, index } => {
@@ -52,8 +52,10 @@ impl Machine<'_> {
                     Op::AddInteger { to, a, b } => with_integer(regs, to, a, b, ADD)?,
                     Op::SubtractInteger { to, a, b } => with_integer(regs, to, a, b, SUBTRACT)?,
                     Op::CallRoutine { first, routine, .. } => {
-                        self.wait()?;
-                        self.begin(routine, self.at.base + usize::from(first));
+                        // Not `self.at` as it stands in memory: its parts were written apart.
+                        let place = Place { next, ..self.at };
+                        self.push(Frame::Routine(place))?;
+                        self.begin(routine, place.base + usize::from(first));
                         break None;
                     }
                     Op::TailCallRoutine {
@@ -68,8 +70,8 @@ impl Machine<'_> {
                     Op::Call { first, count } => break self.call_value(first, count)?,
                     Op::TailCall { first, count } => break self.tail_call_value(first, count)?,
                     Op::Return { from } => {
-                        let value = take(regs, from);
-                        break self.deliver(value)?;
+                        regs.swap(0, usize::from(from));
+                        break self.finish()?;
                     }
                     other => {
                         next = self.build(other, next)?;
@@ -108,6 +110,15 @@ fn put(regs: &mut [Value], register: Register, value: Value) {
         std::mem::forget(std::mem::replace(register, value));
     } else {
         *register = value;
+    }
+}
+
+/// As `put`; where an integer was, only its number changes, which spares the whole value's way through memory.
+#[inline(always)]
+fn put_integer(regs: &mut [Value], register: Register, number: i64) {
+    match &mut regs[usize::from(register)] {
+        Value::Int(have) => *have = number,
+        other => *other = Value::Int(number),
     }
 }
 
@@ -180,10 +191,13 @@ pub(super) fn arithmetic(
     (exact, general): Operation,
 ) -> Raised<()> {
     let (a, b) = (read(regs, a), read(regs, b));
-    let value = match (a, b) {
-        (Value::Int(x), Value::Int(y)) if let Some(z) = exact(*x, *y) => Value::Int(z),
-        _ => general(a, b)?,
-    };
+    if let (Value::Int(x), Value::Int(y)) = (a, b)
+        && let Some(z) = exact(*x, *y)
+    {
+        put_integer(regs, to, z);
+        return Ok(());
+    }
+    let value = general(a, b)?;
     put(regs, to, value);
     Ok(())
 }
@@ -196,11 +210,14 @@ fn with_integer(
     b: i32,
     (exact, general): Operation,
 ) -> Raised<()> {
-    let b = i64::from(b);
-    let value = match read(regs, a) {
-        Value::Int(x) if let Some(z) = exact(*x, b) => Value::Int(z),
-        a => general(a, &Value::Int(b))?,
-    };
+    let (a, b) = (read(regs, a), i64::from(b));
+    if let Value::Int(x) = a
+        && let Some(z) = exact(*x, b)
+    {
+        put_integer(regs, to, z);
+        return Ok(());
+    }
+    let value = general(a, &Value::Int(b))?;
     put(regs, to, value);
     Ok(())
 }
