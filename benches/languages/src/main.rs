@@ -53,7 +53,10 @@ fn main() {
             })
         })
         .collect();
-    println!("{:#}", json!({ "benchmark": format!("fib({N})"), "languages": rows }));
+    println!(
+        "{:#}",
+        json!({ "benchmark": format!("fib({N})"), "languages": rows })
+    );
 }
 
 fn sx() -> Language {
@@ -61,7 +64,11 @@ fn sx() -> Language {
     let program = Program::compile(source, &Host::new()).expect("it compiles");
     let fib = move || {
         let outcome = program.call([Value::Int(N)], Limits { fuel: 10_000_000 });
-        outcome.result.expect("within its fuel").as_int().expect("an integer")
+        outcome
+            .result
+            .expect("within its fuel")
+            .as_int()
+            .expect("an integer")
     };
     ("sx, metered", VERSION.into(), Box::new(fib))
 }
@@ -69,8 +76,12 @@ fn sx() -> Language {
 fn steel() -> Language {
     let mut engine = Engine::new();
     let source = "(define (fib n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2)))))";
-    engine.compile_and_run_raw_program(source).expect("it compiles");
-    let fib = move || match engine.call_function_by_name_with_args("fib", vec![SteelVal::IntV(N as isize)]) {
+    engine
+        .compile_and_run_raw_program(source)
+        .expect("it compiles");
+    let fib = move || match engine
+        .call_function_by_name_with_args("fib", vec![SteelVal::IntV(N as isize)])
+    {
         Ok(SteelVal::IntV(answer)) => answer as i64,
         other => panic!("{other:?}"),
     };
@@ -82,7 +93,9 @@ fn rhai() -> Language {
     let source = "fn fib(n) { if n < 2 { n } else { fib(n - 1) + fib(n - 2) } }";
     let program = engine.compile(source).expect("it compiles");
     let fib = move || {
-        engine.call_fn::<i64>(&mut rhai::Scope::new(), &program, "fib", (N,)).expect("it runs")
+        engine
+            .call_fn::<i64>(&mut rhai::Scope::new(), &program, "fib", (N,))
+            .expect("it runs")
     };
     ("rhai", locked("rhai"), Box::new(fib))
 }
@@ -97,13 +110,22 @@ fn lua() -> Language {
         let _keep = &lua;
         fib.call::<i64>(N).expect("it runs")
     };
-    ("lua", format!("{version}, mlua {}", locked("mlua")), Box::new(call))
+    (
+        "lua",
+        format!("{version}, mlua {}", locked("mlua")),
+        Box::new(call),
+    )
 }
 
 /// The version of a package in this workspace's lock file.
 fn locked(package: &str) -> String {
     let lock = include_str!("../Cargo.lock");
-    let at = lock.find(&format!("name = \"{package}\"\n")).expect("it is a dependency");
+    let at = lock
+        .find(&format!("name = \"{package}\"\n"))
+        .expect("it is a dependency");
     let version = lock[at..].lines().nth(1).expect("a version follows");
-    version.trim_start_matches("version = ").trim_matches('"').to_owned()
+    version
+        .trim_start_matches("version = ")
+        .trim_matches('"')
+        .to_owned()
 }
