@@ -65,6 +65,10 @@ pub(crate) fn push_value(out: &mut String, value: &Value) {
             debug_assert!(false, "a document holds no keyword or symbol: {name}");
             out.push_str("null");
         }
+        Value::Function(function) => {
+            debug_assert!(false, "a document holds no function: {function:?}");
+            out.push_str("null");
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub enum ProfileError {
     /// A symbol where a value should be.
     #[error("the symbol `{0}` is no data")]
     Symbol(Str),
+    /// A function where a value should be.
+    #[error("a function is no data")]
+    Function,
 }
 
 /// The value of a double, however it was spelt.
@@ -171,6 +174,7 @@ impl Bounds {
             Value::Double(number) => number_from_f64(*number),
             Value::Keyword(name) => Err(ProfileError::Keyword(name.clone())),
             Value::Symbol(name) => Err(ProfileError::Symbol(name.clone())),
+            Value::Function(_) => Err(ProfileError::Function),
             Value::Str(text) => {
                 self.take(text.len())?;
                 Ok(value.clone())

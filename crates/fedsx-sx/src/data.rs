@@ -2,13 +2,22 @@
 //!
 //! Strings, lists and maps are shared, so a clone costs a reference count. A [`Map`] iterates in
 //! the order of RFC 8785 (keys by UTF-16 code units), which makes every printer canonical by
-//! walking it. Deliberately absent: mutation visible through a second handle, and interior state.
+//! walking it. Programs can nest values without end, so nothing here follows a value natively:
+//! dropping, comparing and printing keep their own stacks. Deliberately absent: mutation visible
+//! through a second handle, and interior state.
+
+mod bury;
+mod list;
+mod map;
+pub(crate) mod order;
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use equivalent::{Comparable, Equivalent};
+pub use crate::function::Function;
+pub use list::{List, ListIter};
+pub use map::{Map, MapIter};
 
 /// A shared, immutable string; ordered by UTF-16 code units as RFC 8785 orders keys.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -88,24 +97,12 @@ pub fn compare_utf16(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Looks a key up without allocating one.
-struct KeyRef<'a>(&'a str);
-
-impl Equivalent<Str> for KeyRef<'_> {
-    fn equivalent(&self, key: &Str) -> bool {
-        self.0 == &*key.0
-    }
-}
-
-impl Comparable<Str> for KeyRef<'_> {
-    fn compare(&self, key: &Str) -> Ordering {
-        compare_utf16(self.0, &key.0)
-    }
-}
-
-/// A value. A document holds none of `Keyword` and `Symbol`; the profile of documents
+/// A value. A document holds none of `Keyword`, `Symbol` and `Function`; the profile of documents
 /// (integer range, finite doubles) is checked in `fedsx-core`.
-#[derive(Clone, PartialEq, Debug, Default)]
+///
+/// Two values are equal here if they are the same in every respect; what programs call equal is
+/// the business of `=`, for which `:a` and `"a"`, or an integer and a double of its size, are one.
+#[derive(Clone, Default)]
 pub enum Value {
     /// `null`.
     #[default]
@@ -126,6 +123,8 @@ pub enum Value {
     List(List),
     /// An object.
     Map(Map),
+    /// What can be called; only programs make and hold one.
+    Function(Function),
 }
 
 impl Value {
@@ -180,6 +179,32 @@ impl Value {
         }
     }
 
+    /// Its size in about the bytes of its canonical text, every part counted wherever it stands:
+    /// what is shared counts as often as it is printed. Takes no walk.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        match self {
+            Self::Nil | Self::Bool(_) => 4,
+            Self::Int(_) | Self::Double(_) | Self::Function(_) => 8,
+            Self::Str(text) | Self::Keyword(text) | Self::Symbol(text) => text.len() as u64 + 3,
+            Self::List(list) => list.weight(),
+            Self::Map(map) => map.weight(),
+        }
+    }
+
+    /// Whether it is none of the values that own something, so that losing it costs nothing.
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(
+            self,
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Double(_)
+        )
+    }
+
+    /// Whether other values can be inside.
+    const fn is_container(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_) | Self::Function(_))
+    }
+
     /// What ActivityStreams calls a value or an array of them: an array's items, else the value
     /// itself, nothing for nil.
     pub fn items(&self) -> impl Iterator<Item = &Value> {
@@ -189,6 +214,23 @@ impl Value {
             other => (None, Some(other)),
         };
         list.into_iter().flat_map(List::iter).chain(single)
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        order::identical(self, other)
+    }
+}
+
+/// A part by its kind and value, a whole by its canonical text, which needs no native recursion.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => write!(f, "Int({number})"),
+            Self::Double(number) => write!(f, "Double({number:?})"),
+            whole => crate::print::write_value(f, whole),
+        }
     }
 }
 
@@ -228,250 +270,10 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
     }
 }
 
-/// Up to this many items or members a list or map is one array: smaller and faster than a tree.
-const SMALL: usize = 24;
-
-/// A persistent list.
-#[derive(Clone)]
-pub struct List(Items);
-
-// Behind one pointer each, so that a value is three words.
-#[derive(Clone)]
-enum Items {
-    Small(Arc<Vec<Value>>),
-    Large(Arc<imbl::Vector<Value>>),
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Vec::new().into()
-    }
-}
-
-impl List {
-    /// How many items.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Items::Small(items) => items.len(),
-            Items::Large(items) => items.len(),
-        }
-    }
-
-    /// Whether there is no item.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The item at `index`, from 0.
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<&Value> {
-        match &self.0 {
-            Items::Small(items) => items.get(index),
-            Items::Large(items) => items.get(index),
-        }
-    }
-
-    /// Appends an item.
-    pub fn push(&mut self, item: Value) {
-        match &mut self.0 {
-            Items::Small(items) if items.len() < SMALL => Arc::make_mut(items).push(item),
-            Items::Small(items) => {
-                let items = items.iter().cloned().chain([item]);
-                self.0 = Items::Large(Arc::new(items.collect()));
-            }
-            Items::Large(items) => Arc::make_mut(items).push_back(item),
-        }
-    }
-
-    /// The items in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Value> {
-        let (small, large) = match &self.0 {
-            Items::Small(items) => (Some(items.iter()), None),
-            Items::Large(items) => (None, Some(items.iter())),
-        };
-        small
-            .into_iter()
-            .flatten()
-            .chain(large.into_iter().flatten())
-    }
-}
-
-impl From<Vec<Value>> for List {
-    fn from(items: Vec<Value>) -> Self {
-        Self(if items.len() <= SMALL {
-            Items::Small(Arc::new(items))
-        } else {
-            Items::Large(Arc::new(items.into_iter().collect()))
-        })
-    }
-}
-
-impl FromIterator<Value> for List {
-    fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Self {
-        items.into_iter().collect::<Vec<_>>().into()
-    }
-}
-
-impl PartialEq for List {
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
-    }
-}
-
-impl fmt::Debug for List {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-/// A persistent map from strings to values, in the key order of RFC 8785.
-#[derive(Clone)]
-pub struct Map(Repr);
-
-#[derive(Clone)]
-enum Repr {
-    Small(Arc<Vec<(Str, Value)>>),
-    Large(Arc<imbl::OrdMap<Str, Value>>),
-}
-
-impl Default for Map {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Map {
-    /// The empty map.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Repr::Small(Arc::new(Vec::new())))
-    }
-
-    /// How many members.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Small(members) => members.len(),
-            Repr::Large(tree) => tree.len(),
-        }
-    }
-
-    /// Whether there is no member.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The member `key`.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        match &self.0 {
-            Repr::Small(members) => find(members, key).ok().map(|at| &members[at].1),
-            Repr::Large(tree) => tree.get(&KeyRef(key)),
-        }
-    }
-
-    /// Whether `key` is a member.
-    #[must_use]
-    pub fn contains_key(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
-    /// Sets a member; returns what it replaces.
-    pub fn insert(&mut self, key: impl Into<Str>, value: impl Into<Value>) -> Option<Value> {
-        let (key, value) = (key.into(), value.into());
-        match &mut self.0 {
-            Repr::Small(members) => match find(members, &key) {
-                Ok(at) => Some(std::mem::replace(&mut Arc::make_mut(members)[at].1, value)),
-                Err(at) if members.len() < SMALL => {
-                    Arc::make_mut(members).insert(at, (key, value));
-                    None
-                }
-                Err(_) => {
-                    let mut tree: imbl::OrdMap<Str, Value> = members.iter().cloned().collect();
-                    tree.insert(key, value);
-                    self.0 = Repr::Large(Arc::new(tree));
-                    None
-                }
-            },
-            Repr::Large(tree) => Arc::make_mut(tree).insert(key, value),
-        }
-    }
-
-    /// Removes a member and returns it.
-    pub fn remove(&mut self, key: &str) -> Option<Value> {
-        match &mut self.0 {
-            Repr::Small(members) => {
-                let at = find(members, key).ok()?;
-                Some(Arc::make_mut(members).remove(at).1)
-            }
-            Repr::Large(tree) => Arc::make_mut(tree).remove(&KeyRef(key)),
-        }
-    }
-
-    /// The members in key order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Str, &Value)> {
-        let (small, large) = match &self.0 {
-            Repr::Small(members) => (Some(members.iter()), None),
-            Repr::Large(tree) => (None, Some(tree.iter())),
-        };
-        let small = small.into_iter().flatten().map(|(key, value)| (key, value));
-        small.chain(large.into_iter().flatten())
-    }
-
-    /// A map of members in any order; `Err` names the first key given twice.
-    ///
-    /// # Errors
-    /// The key that stands twice.
-    pub fn from_unique(mut members: Vec<(Str, Value)>) -> Result<Self, Str> {
-        members.sort_by(|(a, _), (b, _)| a.cmp(b));
-        if let Some(pair) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(pair[0].0.clone());
-        }
-        Ok(Self(if members.len() <= SMALL {
-            Repr::Small(Arc::new(members))
-        } else {
-            Repr::Large(Arc::new(members.into_iter().collect()))
-        }))
-    }
-}
-
-fn find(members: &[(Str, Value)], key: &str) -> Result<usize, usize> {
-    members.binary_search_by(|(have, _)| compare_utf16(have, key))
-}
-
-impl PartialEq for Map {
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
-    }
-}
-
-impl fmt::Debug for Map {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
-    }
-}
-
-impl<K: Into<Str>, V: Into<Value>> FromIterator<(K, V)> for Map {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
-        let mut map = Self::new();
-        for (key, value) in members {
-            map.insert(key, value);
-        }
-        map
-    }
-}
-
-impl<K: Into<Str>, V: Into<Value>, const N: usize> From<[(K, V); N]> for Map {
-    fn from(members: [(K, V); N]) -> Self {
-        members.into_iter().collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -527,6 +329,99 @@ mod tests {
             list.iter()
                 .eq((0..100).map(Value::Int).collect::<List>().iter())
         );
+    }
+
+    /// What is done to a list, and to the vector that it is held against.
+    #[derive(Clone, Debug)]
+    enum Change {
+        Push(i64),
+        PushFront(i64),
+        PopFront,
+        Append(usize),
+        AppendSelf,
+        Slice(usize, usize),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            any::<i64>().prop_map(Change::Push),
+            any::<i64>().prop_map(Change::PushFront),
+            Just(Change::PopFront),
+            (0..400_usize).prop_map(Change::Append),
+            Just(Change::AppendSelf),
+            (0..100_usize, 0..100_usize).prop_map(|(from, to)| Change::Slice(from, to)),
+        ]
+    }
+
+    fn item(n: i64) -> Value {
+        match n % 3 {
+            0 => Value::from("x".repeat(usize::try_from(n % 7).unwrap_or(0))),
+            1 => Value::Nil,
+            _ => Value::Int(n),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_does_what_a_vector_does(changes in proptest::collection::vec(change(), 0..60)) {
+            let (mut list, mut model) = (List::default(), Vec::new());
+            for change in changes {
+                let before = (list.clone(), model.clone());
+                match change {
+                    Change::Push(n) => {
+                        list.push(item(n));
+                        model.push(item(n));
+                    }
+                    Change::PushFront(n) => {
+                        list.push_front(item(n));
+                        model.insert(0, item(n));
+                    }
+                    Change::PopFront => {
+                        let first = (!model.is_empty()).then(|| model.remove(0));
+                        prop_assert_eq!(list.pop_front(), first);
+                    }
+                    Change::Append(count) => {
+                        let more: Vec<Value> = (0..count as i64).map(item).collect();
+                        model.extend_from_slice(&more);
+                        list.append(&more.into());
+                    }
+                    Change::AppendSelf if model.len() < 3_000 => {
+                        list.append(&list.clone());
+                        model.extend_from_within(..);
+                    }
+                    Change::AppendSelf => {}
+                    Change::Slice(from, to) => {
+                        let at = |percent: usize| model.len() * percent / 100;
+                        let range = at(from.min(to))..at(from.max(to));
+                        list = list.slice(range.clone());
+                        model = model[range].to_vec();
+                    }
+                }
+                prop_assert_eq!(list.len(), model.len());
+                prop_assert!(list.iter().eq(&model));
+                prop_assert!(list.iter().rev().eq(model.iter().rev()));
+                let fresh = List::from(model.clone());
+                prop_assert_eq!(list.weight(), fresh.weight());
+                prop_assert!(list == fresh);
+                prop_assert!(before.0.iter().eq(&before.1), "the other handle is untouched");
+            }
+        }
+
+        #[test]
+        fn a_maps_weight_is_that_of_its_members(keys in proptest::collection::vec((0..60_u8, any::<bool>()), 0..200)) {
+            let mut map = Map::new();
+            for (key, add) in keys {
+                if add {
+                    map.insert(format!("k{key}"), item(i64::from(key) + map.len() as i64));
+                } else {
+                    map.remove(&format!("k{key}"));
+                }
+                let members = map.iter().map(|(key, value)| (key.clone(), value.clone()));
+                let fresh = Map::from_unique(members.collect()).expect("unique");
+                prop_assert_eq!(map.weight(), fresh.weight());
+                prop_assert!(map == fresh);
+            }
+        }
     }
 
     #[test]

@@ -213,6 +213,18 @@ impl ReadError {
 /// A message above the line of `source` it is about, with a mark under the column.
 #[must_use]
 pub fn page(source: &str, line: u32, column: u32, message: &str) -> String {
+    let place = format!("line {line}, column {column}");
+    page_at(&place, source, line, column, message)
+}
+
+/// As [`page`], of a file, which is named as editors and terminals name places.
+#[must_use]
+pub fn page_of(file: &str, source: &str, line: u32, column: u32, message: &str) -> String {
+    let place = format!("{file}:{line}:{column}");
+    page_at(&place, source, line, column, message)
+}
+
+fn page_at(place: &str, source: &str, line: u32, column: u32, message: &str) -> String {
     const BEFORE: usize = 60;
     const WIDTH: usize = 100;
     let text = source.lines().nth((line as usize).saturating_sub(1));
@@ -230,7 +242,7 @@ pub fn page(source: &str, line: u32, column: u32, message: &str) -> String {
     let margin = " ".repeat(number.len());
     let mark = " ".repeat(at - skipped);
     format!(
-        "error: {message}\n{margin}--> line {line}, column {column}\n{margin} |\n{number} | {shown}\n{margin} | {mark}^\n"
+        "error: {message}\n{margin}--> {place}\n{margin} |\n{number} | {shown}\n{margin} | {mark}^\n"
     )
 }
 

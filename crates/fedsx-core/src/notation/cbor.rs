@@ -198,6 +198,10 @@ fn push(out: &mut Encoder<Vec<u8>>, value: &Value) -> Pushed {
             debug_assert!(false, "a document holds no keyword or symbol: {name}");
             out.null()?
         }
+        Value::Function(function) => {
+            debug_assert!(false, "a document holds no function: {function:?}");
+            out.null()?
+        }
     };
     Ok(())
 }
