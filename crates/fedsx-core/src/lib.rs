@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod cid;
 pub mod context;
 pub mod decide;
+pub mod definition;
 pub mod entry;
 pub mod envelope;
 pub mod evidence;
