@@ -14,6 +14,7 @@ pub use rsa::{RsaKeyError, RsaPublicKey, spki_to_pem};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -44,9 +45,11 @@ pub enum KeyError {
 }
 
 /// An Ed25519 public key, decoded and not weak; its text is the Multikey form `z6Mk…`, which each
-/// entry names and which is kept so that it is written once.
+/// entry names and which is kept so that it is written once. A clone shares it.
 #[derive(Clone)]
-pub struct PublicKey {
+pub struct PublicKey(Arc<Decoded>);
+
+struct Decoded {
     key: VerifyingKey,
     multibase: [u8; MULTIKEY_CHARS],
 }
@@ -71,7 +74,7 @@ impl PublicKey {
         let mut multibase = [b'z'; MULTIKEY_CHARS];
         let digits = bs58::encode(tagged).onto(&mut multibase[1..]);
         debug_assert_eq!(digits, Ok(MULTIKEY_CHARS - 1));
-        Self { key, multibase }
+        Self(Arc::new(Decoded { key, multibase }))
     }
 
     /// The key of a Multikey text (`publicKeyMultibase`).
@@ -98,13 +101,13 @@ impl PublicKey {
     /// The 32 bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.key.as_bytes()
+        self.0.key.as_bytes()
     }
 
     /// The Multikey text.
     #[must_use]
     pub fn multibase(&self) -> &str {
-        std::str::from_utf8(&self.multibase).expect("base58 is ASCII")
+        std::str::from_utf8(&self.0.multibase).expect("base58 is ASCII")
     }
 
     /// Whether `signature` is this key's over `message`, by the strict rules: a canonical scalar,
@@ -112,7 +115,7 @@ impl PublicKey {
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let signature = Signature::from_bytes(signature);
-        self.key.verify_strict(message, &signature).is_ok()
+        self.0.key.verify_strict(message, &signature).is_ok()
     }
 }
 
