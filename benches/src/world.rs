@@ -161,6 +161,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
             backfilled: false,
             audience: Vec::new(),
             definitions: Vec::new(),
+            mark: None,
         },
         logs: vec![log],
         payload: Bytes::from_static(b"{}"),

@@ -43,7 +43,9 @@ struct ErrorInfo {
 pub(crate) fn status(refusal: &Refusal) -> Status {
     let code = grpc_code(refusal.code);
     let mut metadata = MetadataMap::new();
-    metadata.insert(CODE, MetadataValue::from_static(refusal.code.as_str()));
+    if let Ok(code) = refusal.code_text().parse() {
+        metadata.insert(CODE, code);
+    }
     if let Some(seconds) = refusal.retry_after_s {
         metadata.insert(RETRY_AFTER, MetadataValue::from(seconds));
     }
@@ -60,7 +62,7 @@ fn details(code: tonic::Code, refusal: &Refusal) -> Vec<u8> {
         .retry_after_s
         .map(|s| ("retry_after_s".to_owned(), s.to_string()));
     let info = ErrorInfo {
-        reason: refusal.code.as_str().to_owned(),
+        reason: refusal.code_text().into_owned(),
         domain: DOMAIN.to_owned(),
         metadata: retry.into_iter().collect(),
     };

@@ -139,6 +139,8 @@ impl Running {
         );
         let failure = store.failure().context("the writer is watched once")?;
         let (node, transport) = node(config, &store, &addresses.base_url)?;
+        node.take_up_definitions()
+            .context("the definitions can't be read")?;
         let delivery = Arc::new(Delivery::over_node(
             node.clone(),
             transport,

@@ -4,11 +4,17 @@
 //! documents. An entry is applied once when it is appended, and again after a crash or a reindex;
 //! both give the same rows (design, section 4).
 
+mod between;
+
+use crate::cid::Digest;
+use crate::definition::Kind;
 use crate::entry::{
-    Activity, ActorNo, Authenticated, Control, Effect, FollowRef, Header, Side, Subject, Visibility,
+    Activity, Authenticated, Control, Effect, FollowRef, Header, Joined, Side, Subject, Visibility,
 };
-use crate::follow::{Direction, Input, Owed, Phase, Relation, Which, step};
-use crate::state::{Actor, At, Blocks, Follower, Row, Seen, State, StateError};
+use crate::follow::{Direction, Input, Which};
+use crate::state::{Actor, At, Defined, Row, Seen, State, StateError};
+
+use between::Pair;
 
 /// The rows that an entry standing at `at` changes.
 ///
@@ -177,27 +183,36 @@ impl Moment<'_> {
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
             Effect::ActorDeleted { actor } => self.peer_gone(actor, rows),
+            Effect::Defined { kind, name, digest } => {
+                let create = (activity.digest, at);
+                self.define(None, (*kind, name, *digest), create, rows);
+                Ok(())
+            }
         }
+    }
+
+    /// A definition, active from this entry on; `create` is the activity that embeds it.
+    fn define(
+        &self,
+        peer: Option<&str>,
+        (kind, name, digest): (Kind, &str, Digest),
+        (create, at): (Digest, At),
+        rows: &mut Vec<Row>,
+    ) {
+        rows.push(Row::Defined(Defined {
+            offset: self.offset,
+            peer: peer.map(str::to_owned),
+            kind,
+            name: name.to_owned(),
+            digest,
+            create,
+            at,
+        }));
     }
 
     fn control(&self, control: &Control, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
         match control {
-            Control::Placed { digest, joined } => {
-                let Some(seen) = self.state.seen(digest)? else {
-                    return Ok(());
-                };
-                for joined in joined {
-                    rows.push(Row::Placed {
-                        digest: *digest,
-                        joined: *joined,
-                    });
-                    rows.push(Row::Log {
-                        joined: *joined,
-                        at: seen.at,
-                    });
-                }
-                Ok(())
-            }
+            Control::Placed { digest, joined } => self.place(*digest, joined, rows),
             Control::ProofAttached { digest, .. } => {
                 let Some(seen) = self.state.seen(digest)? else {
                     return Ok(());
@@ -226,7 +241,54 @@ impl Moment<'_> {
                 Ok(())
             }
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
+            Control::Role { actor, role, given } => {
+                if self.state.actor(*actor)?.is_some() {
+                    rows.push(Row::Role {
+                        actor: *actor,
+                        role: *role,
+                        given: *given,
+                    });
+                }
+                Ok(())
+            }
+            Control::Activated {
+                authority,
+                kind,
+                name,
+                digest,
+                create,
+            } => {
+                // Without its Create there is nothing to read it from.
+                if let Some(seen) = self.state.seen(create)? {
+                    let create = (*create, seen.at);
+                    self.define(Some(authority), (*kind, name, *digest), create, rows);
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// A kept activity joins further logs.
+    fn place(
+        &self,
+        digest: Digest,
+        joined: &[Joined],
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Some(seen) = self.state.seen(&digest)? else {
+            return Ok(());
+        };
+        for joined in joined {
+            rows.push(Row::Placed {
+                digest,
+                joined: *joined,
+            });
+            rows.push(Row::Log {
+                joined: *joined,
+                at: seen.at,
+            });
+        }
+        Ok(())
     }
 
     /// An answer to a follow: on the side of the followed and on that of the follower, wherever local.
@@ -280,200 +342,4 @@ fn which(follow: &FollowRef) -> Which<'_> {
         id: follow.id.as_deref(),
         pair: follow.embedded,
     }
-}
-
-/// All that is between one local actor and one peer.
-#[derive(Clone, PartialEq)]
-struct Between {
-    follower: Relation,
-    following: Relation,
-    blocks: Blocks,
-    owed: Vec<Owed>,
-}
-
-/// The same, loaded and being changed.
-struct Pair<'a> {
-    actor: Actor,
-    peer: &'a str,
-    now_ms: i64,
-    before: Between,
-    relations: [Relation; 2],
-    blocks: Blocks,
-    owed: Vec<Owed>,
-}
-
-impl<'a> Pair<'a> {
-    fn load(moment: &Moment<'_>, actor: Actor, peer: &'a str) -> Result<Self, StateError> {
-        let (no, state) = (actor.no, moment.state);
-        let before = Between {
-            follower: state.relation(no, Direction::Follower, peer)?,
-            following: state.relation(no, Direction::Following, peer)?,
-            blocks: state.blocks(no, peer)?,
-            owed: state.owed(no, peer)?,
-        };
-        Ok(Self {
-            actor,
-            peer,
-            now_ms: moment.now_ms,
-            relations: [before.follower.clone(), before.following.clone()],
-            blocks: before.blocks,
-            owed: before.owed.clone(),
-            before,
-        })
-    }
-
-    fn relation_mut(&mut self, direction: Direction) -> &mut Relation {
-        &mut self.relations[direction as usize]
-    }
-
-    /// Steps the table; true when the input was ignored.
-    fn step(&mut self, direction: Direction, input: Input<'_>) -> bool {
-        let (manual, now_ms) = (self.actor.manual_approval, self.now_ms);
-        let outcome = step(
-            direction,
-            manual,
-            self.relation_mut(direction),
-            input,
-            now_ms,
-        );
-        if direction == Direction::Follower && outcome.relation.phase == Phase::None {
-            // Nobody waits any more for the Accept of a follow that has ended.
-            self.owed
-                .retain(|owed| !matches!(owed, Owed::Accept { .. }));
-        }
-        *self.relation_mut(direction) = outcome.relation;
-        if let Some(owed) = outcome.owed {
-            self.owed
-                .retain(|have| std::mem::discriminant(have) != std::mem::discriminant(&owed));
-            self.owed.push(owed);
-        }
-        outcome.ignored
-    }
-
-    fn step_both(&mut self, input: Input<'_>) {
-        self.step(Direction::Follower, input);
-        self.step(Direction::Following, input);
-    }
-
-    /// Strikes out what this answer settles, whether or not the relation still stands.
-    fn settle(&mut self, input: Input<'_>) {
-        self.owed.retain(|owed| {
-            !matches!(
-                (owed, input),
-                (Owed::Accept { id }, Input::Accept(which))
-                | (Owed::Reject { id }, Input::Reject(which))
-                | (Owed::Undo { id }, Input::Undo(which))
-                    if which.id == Some(id.as_str())
-            )
-        });
-    }
-
-    /// The rows that differ from what was loaded.
-    fn rows(self, moment: &Moment<'_>, rows: &mut Vec<Row>) -> Result<(), StateError> {
-        let (no, peer) = (self.actor.no, self.peer.to_owned());
-        let [follower, following] = self.relations;
-        let after = Between {
-            follower,
-            following,
-            blocks: self.blocks,
-            owed: self.owed,
-        };
-        if after == self.before {
-            return Ok(());
-        }
-        let before = self.before;
-        let accepted = |relation: &Relation| u64::from(relation.phase == Phase::Accepted);
-        let mut totals = moment.state.relation_totals(no)?;
-        let had = totals;
-        totals.followers =
-            totals.followers + accepted(&after.follower) - accepted(&before.follower);
-        totals.following =
-            totals.following + accepted(&after.following) - accepted(&before.following);
-        if totals != had {
-            rows.push(Row::RelationTotals { actor: no, totals });
-        }
-        follower_period(moment, no, &peer, &before.follower, &after.follower, rows)?;
-        let related = after.follower.phase != Phase::None
-            || after.following.phase != Phase::None
-            || after.blocks.any();
-        let follows = related.then_some(after.following.phase == Phase::Accepted);
-        rows.push(Row::Related {
-            actor: no,
-            peer: peer.clone(),
-            follows,
-        });
-        if after.blocks != before.blocks {
-            rows.push(Row::Blocks {
-                actor: no,
-                peer: peer.clone(),
-                blocks: after.blocks,
-            });
-        }
-        if after.owed != before.owed {
-            rows.push(Row::Owed {
-                actor: no,
-                peer: peer.clone(),
-                owed: after.owed,
-            });
-        }
-        let directions = [
-            (Direction::Follower, before.follower, after.follower),
-            (Direction::Following, before.following, after.following),
-        ];
-        for (direction, before, relation) in directions {
-            if relation != before {
-                rows.push(Row::Relation {
-                    actor: no,
-                    direction,
-                    peer: peer.clone(),
-                    relation,
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Opens or ends the period in which a peer is an accepted follower: fan-out asks for the followers
-/// as of an entry's offset.
-fn follower_period(
-    moment: &Moment<'_>,
-    actor: ActorNo,
-    peer: &str,
-    before: &Relation,
-    after: &Relation,
-    rows: &mut Vec<Row>,
-) -> Result<(), StateError> {
-    match (
-        before.phase == Phase::Accepted,
-        after.phase == Phase::Accepted,
-    ) {
-        (false, true) => {
-            let follower = Follower {
-                peer: peer.to_owned(),
-                from: moment.offset,
-                until: None,
-                inbox: after.inbox.clone(),
-                shared_inbox: after.shared_inbox.clone(),
-            };
-            rows.push(Row::Follower { actor, follower });
-        }
-        (true, false) => {
-            if let Some(mut follower) = moment.state.last_follower(actor, peer)? {
-                follower.until = Some(moment.offset);
-                rows.push(Row::Follower { actor, follower });
-            }
-        }
-        (true, true)
-            if before.inbox != after.inbox || before.shared_inbox != after.shared_inbox =>
-        {
-            if let Some(mut follower) = moment.state.last_follower(actor, peer)? {
-                follower.inbox.clone_from(&after.inbox);
-                follower.shared_inbox.clone_from(&after.shared_inbox);
-                rows.push(Row::Follower { actor, follower });
-            }
-        }
-        _ => {}
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod ingest;
 pub mod publish;
+pub mod schema;
 
 use std::sync::Arc;
 

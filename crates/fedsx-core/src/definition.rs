@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use fedsx_sx::error::{CompileError, Fault};
 use fedsx_sx::host::Host;
 use fedsx_sx::program::Program;
+use minicbor::{Decode, Encode};
 
 use crate::canonical::document_bytes;
 use crate::cid::{Cid, Codec, Digest};
@@ -24,29 +25,41 @@ pub const NAME_BYTES: usize = 128;
 const VERBS: usize = 64;
 
 /// What a definition defines.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
 pub enum Kind {
     /// An activity type: a verb.
+    #[n(0)]
     Activity,
     /// An object type.
+    #[n(1)]
     Object,
     /// A fold of the journal.
+    #[n(2)]
     Projection,
     /// A further check of activities.
+    #[n(3)]
     Validator,
     /// A named audience.
+    #[n(4)]
     Audience,
     /// What `Subscribe` may name.
+    #[n(5)]
     Subscription,
     /// What follows from an activity.
+    #[n(6)]
     Trigger,
     /// A notation or hash the instance offers.
+    #[n(7)]
     Codec,
     /// A signature suite the instance offers.
+    #[n(8)]
     SigSuite,
     /// A host type: a record with a refinement.
+    #[n(9)]
     Type,
     /// That one host type refines another.
+    #[n(10)]
     Subtype,
 }
 

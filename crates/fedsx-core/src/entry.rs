@@ -5,13 +5,14 @@
 //! numbered fields (minicbor): fields are added with new numbers, and a number is never used again.
 //!
 //! Control entries whose numbers are kept for what comes later, and which this version refuses to
-//! read: 4 activated, 5 admitted, 6 erased, 7 host block, 8 role, 9 trust policy, 10 expiry,
+//! read: 5 admitted, 6 erased, 7 host block, 9 trust policy, 10 expiry,
 //! 11 genesis adopted, 12 trigger settled.
 
 use minicbor::{Decode, Encode};
 
 pub(crate) use crate::actor::ActorKind;
 use crate::cid::Digest;
+use crate::definition::Kind;
 use crate::key::KeyRecord;
 use crate::notation::Notation;
 
@@ -222,6 +223,63 @@ pub enum Effect {
         #[n(0)]
         actor: String,
     },
+    /// `Create` of a definition by a local actor: active from this entry's own offset.
+    #[n(8)]
+    Defined {
+        /// What it defines.
+        #[n(0)]
+        kind: Kind,
+        /// Its name.
+        #[n(1)]
+        name: String,
+        /// The digest inside its CID, which is that of the object as embedded.
+        #[n(2)]
+        digest: Digest,
+    },
+}
+
+/// What a local actor may do beyond speaking for itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Role {
+    /// To publish definitions that hold for the whole instance.
+    #[n(0)]
+    Definer,
+}
+
+impl Role {
+    /// The word used in commands and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Definer => "definer",
+        }
+    }
+
+    /// The role of that word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == Self::Definer.as_str()).then_some(Self::Definer)
+    }
+}
+
+/// What was found out of an activity that is kept all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Mark {
+    /// Its verb was not defined here when it was received, so that nothing judged what it says.
+    #[n(0)]
+    UndefinedVerb,
+}
+
+impl Mark {
+    /// The word used in tables and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UndefinedVerb => "undefined-verb",
+        }
+    }
 }
 
 /// A follow as an `Accept`, `Reject` or `Undo` names it.
@@ -292,9 +350,12 @@ pub struct Activity {
     /// What an audience defined in SX resolved to at append.
     #[n(15)]
     pub audience: Vec<String>,
-    /// The definitions used, by the digests of their CIDs.
+    /// The definitions that judged it, by the digests of their CIDs; those of genesis are left out.
     #[n(16)]
     pub definitions: Vec<Digest>,
+    /// What is to be known of it besides.
+    #[n(17)]
+    pub mark: Option<Mark>,
 }
 
 /// A change of kernel state that is no activity.
@@ -338,6 +399,38 @@ pub enum Control {
         /// The notation of the payload.
         #[n(3)]
         notation: Notation,
+    },
+    /// A peer's definition becomes active from this entry's offset.
+    #[n(4)]
+    Activated {
+        /// Whose: the actor's URL.
+        #[n(0)]
+        authority: String,
+        /// What it defines.
+        #[n(1)]
+        kind: Kind,
+        /// Its name.
+        #[n(2)]
+        name: String,
+        /// The digest inside its CID.
+        #[n(3)]
+        digest: Digest,
+        /// The kept `Create` that embeds it.
+        #[n(4)]
+        create: Digest,
+    },
+    /// A local actor is given a role, or it is taken.
+    #[n(8)]
+    Role {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// Which.
+        #[n(1)]
+        role: Role,
+        /// Given, not taken.
+        #[n(2)]
+        given: bool,
     },
     /// Every relation with a peer ends, because the peer is gone.
     #[n(3)]

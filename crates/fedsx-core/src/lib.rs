@@ -22,6 +22,7 @@ pub mod limits;
 pub mod notation;
 pub mod proof;
 pub mod refusal;
+pub mod registry;
 pub mod state;
 pub mod time;
 pub mod value;

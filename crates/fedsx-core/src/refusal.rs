@@ -1,6 +1,7 @@
 //! What is answered to a peer or a caller whose input is refused: a stable code (design, section 5)
 //! and a sentence that is safe to show. Operational errors are no refusals and live elsewhere.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The stable code of a refusal; its text and HTTP status never change.
@@ -24,6 +25,9 @@ pub enum Code {
     Future,
     Equivocation,
     NotAuthorised,
+    Schema,
+    ObjectSchema,
+    Validator,
     UndefinedVerb,
     QueueFull,
     TokenRequired,
@@ -39,7 +43,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the pipeline.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::RateLimited,
         Self::Blocked,
         Self::TooLarge,
@@ -54,6 +58,9 @@ impl Code {
         Self::Future,
         Self::Equivocation,
         Self::NotAuthorised,
+        Self::Schema,
+        Self::ObjectSchema,
+        Self::Validator,
         Self::UndefinedVerb,
         Self::QueueFull,
         Self::TokenRequired,
@@ -85,6 +92,9 @@ impl Code {
             Self::Future => "future",
             Self::Equivocation => "equivocation",
             Self::NotAuthorised => "not-authorised",
+            Self::Schema => "schema",
+            Self::ObjectSchema => "object-schema",
+            Self::Validator => "validator",
             Self::UndefinedVerb => "undefined-verb",
             Self::QueueFull => "queue-full",
             Self::TokenRequired => "token-required",
@@ -113,7 +123,13 @@ impl Code {
             Self::Gone => 410,
             Self::TooLarge => 413,
             Self::MediaType => 415,
-            Self::Envelope | Self::Future | Self::UndefinedVerb | Self::Unresolvable => 422,
+            Self::Envelope
+            | Self::Future
+            | Self::Schema
+            | Self::ObjectSchema
+            | Self::Validator
+            | Self::UndefinedVerb
+            | Self::Unresolvable => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::KeysUnresolved | Self::QueueFull => 503,
@@ -137,6 +153,8 @@ pub struct Refusal {
     pub detail: String,
     /// After how many seconds another try makes sense.
     pub retry_after_s: Option<u32>,
+    /// The validator that refused, for `validator`.
+    pub validator: Option<String>,
 }
 
 impl Refusal {
@@ -146,6 +164,25 @@ impl Refusal {
             code,
             detail: detail.into(),
             retry_after_s: None,
+            validator: None,
+        }
+    }
+
+    /// The refusal of a validator.
+    #[must_use]
+    pub fn of_validator(name: &str, reason: String) -> Self {
+        Self {
+            validator: Some(name.to_owned()),
+            ..Self::new(Code::Validator, reason)
+        }
+    }
+
+    /// The code as it stands in an answer, with the validator's name where one refused.
+    #[must_use]
+    pub fn code_text(&self) -> Cow<'static, str> {
+        match &self.validator {
+            Some(name) => Cow::Owned(format!("{}:{name}", self.code)),
+            None => Cow::Borrowed(self.code.as_str()),
         }
     }
 

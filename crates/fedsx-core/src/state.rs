@@ -7,7 +7,8 @@ use minicbor::{Decode, Encode};
 
 use crate::actor::ActorKind;
 use crate::cid::Digest;
-use crate::entry::{Activity, ActorNo, Effect, Joined, LogId};
+use crate::definition::Kind;
+use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Relation};
 use crate::key::KeyRecord;
 
@@ -132,6 +133,32 @@ pub struct RelationTotals {
     pub following: u64,
 }
 
+/// A definition that became active, and where its object is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Defined {
+    /// The offset from which it is active.
+    #[n(0)]
+    pub offset: u64,
+    /// The peer whose it is; none where it was defined here.
+    #[n(1)]
+    pub peer: Option<String>,
+    /// What it defines.
+    #[n(2)]
+    pub kind: Kind,
+    /// Its name.
+    #[n(3)]
+    pub name: String,
+    /// The digest inside its CID.
+    #[n(4)]
+    pub digest: Digest,
+    /// The `Create` that embeds it.
+    #[n(5)]
+    pub create: Digest,
+    /// The entry of that `Create`.
+    #[n(6)]
+    pub at: At,
+}
+
 /// The state could not be read: a fault of the store, never of the input.
 #[derive(Debug, thiserror::Error)]
 #[error("the index can't be read: {0}")]
@@ -187,6 +214,8 @@ pub trait State {
     ) -> Result<Relation, StateError>;
     /// The last period for which the peer was an accepted follower.
     fn last_follower(&self, actor: ActorNo, peer: &str) -> Result<Option<Follower>, StateError>;
+    /// Whether a local actor has a role.
+    fn has_role(&self, actor: ActorNo, role: Role) -> Result<bool, StateError>;
     /// Who blocks whom.
     fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError>;
     /// The local actors with any relation or block with a peer, and whether each follows it (accepted).
@@ -248,6 +277,14 @@ pub enum Row {
         id: String,
         kept: Digest,
         at: At,
+    },
+    /// A definition is active.
+    Defined(Defined),
+    /// Whether a local actor has a role.
+    Role {
+        actor: ActorNo,
+        role: Role,
+        given: bool,
     },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },

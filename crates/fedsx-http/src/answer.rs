@@ -69,6 +69,15 @@ impl Outgoing {
         }
     }
 
+    /// A document named by its content, the part of a kept one that its CID covers.
+    pub(crate) fn named(map: Map) -> Self {
+        Self {
+            keeping: Keeping::Hour,
+            vary: BY_READER,
+            ..Self::made(map)
+        }
+    }
+
     /// A kept document.
     pub(crate) fn kept(stored: Stored, keeping: Keeping) -> Result<Self, Problem> {
         let mut map = stored.map()?;

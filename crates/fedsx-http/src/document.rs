@@ -6,9 +6,10 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use fedsx_core::cid::{Cid, Codec};
+use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::entry::Visibility;
 use fedsx_core::refusal::Code;
+use fedsx_core::registry::Authority;
 use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
 use fedsx_store::Stored;
@@ -64,10 +65,28 @@ pub(crate) async fn artifact(
         if cid.codec != Codec::JsonJcs {
             return Err(Problem::not_found());
         }
-        let stored = public(node.view().stored(&cid.digest)?)?;
-        Outgoing::kept(stored, Keeping::Hour)
+        if let Some(stored) = node.view().stored(&cid.digest)? {
+            return Outgoing::kept(public(Some(stored))?, Keeping::Hour);
+        }
+        definition(node, &cid.digest)
     };
     Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// A definition as its `Create` embeds it: its CID covers exactly that. Those of genesis came with the
+/// program.
+fn definition(node: &Node, digest: &Digest) -> Result<Outgoing, Problem> {
+    if let Some(create) = node.view().create_of_definition(digest)? {
+        let create = public(Some(create))?.map()?;
+        let object = create.get("object").and_then(Value::as_map);
+        let object = object.ok_or_else(Problem::not_found)?;
+        return Ok(Outgoing::named(object.clone()));
+    }
+    let registry = node.registry();
+    let genesis = registry.version(digest);
+    let genesis = genesis.filter(|active| active.authority == Authority::Genesis);
+    let genesis = genesis.ok_or_else(Problem::not_found)?;
+    Ok(Outgoing::named(genesis.definition.map().clone()))
 }
 
 /// What everybody may read.

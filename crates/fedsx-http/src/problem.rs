@@ -90,10 +90,10 @@ pub(crate) fn rendered(
 ) -> Response {
     let code = refusal.code;
     let mut members: Map = [
-        ("type", format!("urn:fedsx:refusal:{code}")),
+        ("type", format!("urn:fedsx:refusal:{}", refusal.code_text())),
         ("title", title(code)),
         ("detail", refusal.detail.clone()),
-        ("code", code.as_str().to_owned()),
+        ("code", refusal.code_text().into_owned()),
         ("requestId", id.to_string()),
     ]
     .into();

@@ -5,9 +5,12 @@
 //! Capabilities: design, section 9.4. Deliberately absent: WebFinger's `rel` filter, which servers may
 //! leave out, and the instance's own actor.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use fedsx_core::decide::publish::VERBS;
+use fedsx_core::definition::Kind;
 use fedsx_core::refusal::Code;
 use fedsx_core::value::Map;
 use fedsx_discovery::nodeinfo::{self, Capabilities, Usage};
@@ -120,12 +123,20 @@ pub(crate) async fn capabilities(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let media = answered(&headers, PLAIN)?;
+    let registry = state.node().registry();
+    let mut verbs: BTreeMap<String, Option<String>> =
+        VERBS.map(|verb| (verb.to_owned(), None)).into();
+    for active in registry.active(Some(Kind::Activity)) {
+        let name = active.definition.name();
+        let meant = registry.resolve(Kind::Activity, name, None);
+        let cid = meant.map(|active| active.definition.cid().to_string());
+        verbs.insert(name.to_owned(), cid);
+    }
     let facts = Capabilities {
         version: VERSION,
         codecs: &["json-jcs"],
         suites: &["eddsa-jcs-2022", "rfc9421", "rsa-sha256-http"],
-        // None has a definition yet that could be named by its CID.
-        verbs: &VERBS.map(|verb| (verb.to_owned(), None)).into(),
+        verbs: &verbs,
         backfill: &["none"],
         batch: None,
     };

@@ -6,19 +6,23 @@ use bytes::Bytes;
 use fedsx_core::address::Origin;
 use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
+use fedsx_core::decide::schema::{Circumstances, Judges};
 use fedsx_core::decide::{Decision, Draft};
 use fedsx_core::envelope::Document;
 use fedsx_core::evidence::{Delivery, Need};
+use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::RequestHead;
 use fedsx_core::limits;
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::value::Map;
 use fedsx_discovery::actor_cache::PeerError;
 use fedsx_discovery::document::FetchError;
 use fedsx_discovery::pool::Purpose;
 use fedsx_store::{AppendError, Arriving, Priority};
 use http::HeaderMap;
 
+use crate::programs::Question;
 use crate::{Known, Node, fault};
 
 /// Fetches that one activity may need before it is refused: its actor, a newer key, the document from
@@ -87,7 +91,7 @@ impl Node {
             refreshed: false,
         };
         for _ in 0..ROUNDS {
-            let (cid, decision) = self.decide(&post, &evidence)?;
+            let (cid, act, decision) = self.decide(&post, &evidence)?;
             let receipt = |status| Receipt { cid, status };
             match decision {
                 Decision::Replay => return Ok(receipt(Status::Replay)),
@@ -95,8 +99,9 @@ impl Node {
                     tracing::debug!(%cid, why, "dropped");
                     return Ok(receipt(Status::Dropped(why)));
                 }
-                Decision::Append(draft) => {
+                Decision::Append(mut draft) => {
                     self.contact(&draft.activity.actor);
+                    self.judge_draft(&mut draft, act).await?;
                     match self.append(*draft, arriving.take()).await {
                         Ok(status) => return Ok(receipt(status)),
                         Err(AppendError::Changed) => {}
@@ -119,10 +124,14 @@ impl Node {
 
     /// One pass of the pure stages. Reads the document each time, so that nothing of it is held while a
     /// draft waits for the disk; a second pass comes only after a fetch.
-    fn decide(&self, post: &InboxPost, evidence: &Evidence) -> Result<(Cid, Decision), Refusal> {
+    fn decide(
+        &self,
+        post: &InboxPost,
+        evidence: &Evidence,
+    ) -> Result<(Cid, Map, Decision), Refusal> {
         let bytes = evidence.bytes.clone();
         let document = Document::read(evidence.notation, bytes, limits::DOCUMENT_IN_BYTES)?;
-        let cid = document.cid();
+        let (cid, act) = (document.cid(), document.map.clone());
         let known = Known(&self.0.peers);
         let facts = self.facts(&known);
         let head = RequestHead {
@@ -144,7 +153,44 @@ impl Node {
             delivery,
         };
         let decision = ingest(facts, inbound).map_err(fault::decide)?;
-        Ok((cid, decision))
+        Ok((cid, act, decision))
+    }
+
+    /// Stages 9 and 10 for what is about to be appended. What its verb means may be unknown here: it is
+    /// kept and marked, and nobody judges it yet.
+    async fn judge_draft(&self, draft: &mut Draft, act: Map) -> Result<(), Refusal> {
+        let registry = self.registry();
+        let activity = &draft.activity;
+        let judges = Judges::of(&registry, &act);
+        let followed = judges.has_validators() && self.is_followed(draft)?;
+        let circumstances = Circumstances {
+            digest: Some(activity.digest),
+            received_ms: draft.received_ms,
+            visibility: activity.visibility,
+            authenticated: activity.authenticated,
+            followed,
+        };
+        let question = Question {
+            registry,
+            act,
+            circumstances,
+        };
+        let judged = self.judge(question).await?;
+        draft.activity.definitions = judged.definitions;
+        draft.activity.mark = judged.mark;
+        Ok(())
+    }
+
+    /// Whether one of the local actors that a draft reaches follows its sender.
+    fn is_followed(&self, draft: &Draft) -> Result<bool, Refusal> {
+        let state = self.0.view.state();
+        for log in &draft.logs {
+            let relation = state.relation(log.actor, Direction::Following, &draft.activity.actor);
+            if relation.map_err(fault::state)?.phase == Phase::Accepted {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Appends a draft, in as many entries as its logs need, and waits for all.

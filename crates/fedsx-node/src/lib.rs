@@ -8,6 +8,7 @@
 mod actors;
 mod fault;
 mod ingest;
+mod programs;
 mod publish;
 mod reactions;
 mod social;
@@ -64,6 +65,7 @@ struct Inner {
     peers: Peers,
     webfinger: WebFinger,
     clock: Clock,
+    programs: programs::Programs,
     /// The last `published` of each actor. Held while its next activity is signed and queued, so that
     /// times, places and order agree.
     last_published: Mutex<HashMap<ActorNo, Arc<Mutex<i64>>>>,
@@ -91,6 +93,7 @@ impl Node {
             peers: parts.peers,
             webfinger: parts.webfinger,
             clock,
+            programs: programs::Programs::new(),
             last_published: Mutex::default(),
             on_contact: OnceLock::new(),
         }))

@@ -1,16 +1,20 @@
 //! What is published here: completed and signed by the kernel, queued in the order of its times.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::publish::{Publishing, publish};
-use fedsx_core::entry::{Effect, LogId, Side};
+use fedsx_core::decide::schema::Circumstances;
+use fedsx_core::entry::{Authenticated, Effect, LogId, Side};
+use fedsx_core::key::Ed25519Signer;
 use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::registry::Registry;
 use fedsx_core::state::Actor;
 use fedsx_core::value::Map;
 use fedsx_store::{Answer, AppendError, Appended, Priority};
 use uuid::{Builder, Uuid};
 
+use crate::programs::Question;
 use crate::{Known, Node, fault};
 
 /// How an activity is published.
@@ -31,6 +35,43 @@ pub struct Published {
     pub seq: u64,
     /// Its place in the journal, from 1.
     pub offset: u64,
+}
+
+/// An activity in the making: all but its instant.
+struct Making<'a> {
+    actor: &'a Actor,
+    document: &'a Map,
+    uuid: String,
+    object_uuid: String,
+    birth: Option<&'a Effect>,
+    registry: Arc<Registry>,
+    signer: Arc<Ed25519Signer>,
+    multikey: &'a str,
+}
+
+impl Making<'_> {
+    fn publishing(&self, published_ms: i64) -> Publishing<'_> {
+        Publishing {
+            actor: &self.actor.url,
+            no: self.actor.no,
+            document: self.document,
+            activity_uuid: &self.uuid,
+            object_uuid: &self.object_uuid,
+            published_ms,
+            signer: &*self.signer,
+            multikey: self.multikey,
+            registry: &self.registry,
+            birth: self.birth,
+        }
+    }
+}
+
+/// An activity that waits to be written.
+struct Queued {
+    answer: Answer,
+    published: Published,
+    /// Whether the registry has to be brought up after it.
+    defines: bool,
 }
 
 /// The longest idempotency key, bytes.
@@ -85,12 +126,28 @@ impl Node {
     ) -> Result<Published, Refusal> {
         let mut tries = 0;
         loop {
-            let (answer, mut published) = self.queue(actor, document, uuid, birth)?;
-            match answer.wait().await {
+            let (signer, key) = self.signing_key(actor)?;
+            let making = Making {
+                actor,
+                document,
+                uuid: uuid.hyphenated().to_string(),
+                object_uuid: self.uuid()?.hyphenated().to_string(),
+                birth,
+                registry: self.registry(),
+                signer,
+                multikey: key.key.multibase(),
+            };
+            let definitions = self.judge_own(&making).await?;
+            let queued = self.queue(&making, definitions)?;
+            let mut published = queued.published;
+            match queued.answer.wait().await {
                 Ok(Appended::New { offset, joined }) => {
                     let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
                     published.seq = outbox.map_or(0, |joined| joined.seq);
                     published.offset = offset;
+                    if queued.defines {
+                        self.take_up_definitions()?;
+                    }
                     return Ok(published);
                 }
                 Ok(Appended::Replay) => {
@@ -105,46 +162,59 @@ impl Node {
         }
     }
 
+    /// Stages 9 and 10 for what is published here, before its instant is fixed, because nobody else who
+    /// publishes as this actor should wait for them. A new actor's document is the server's own.
+    async fn judge_own(&self, making: &Making<'_>) -> Result<Vec<Digest>, Refusal> {
+        if making.birth.is_some() {
+            return Ok(Vec::new());
+        }
+        let question = {
+            let known = Known(&self.0.peers);
+            let facts = self.facts(&known);
+            let publishing = making.publishing(facts.now_ms);
+            let (act, visibility) = publishing.preview(facts).map_err(fault::decide)?;
+            Question {
+                registry: Arc::clone(&making.registry),
+                act,
+                circumstances: Circumstances {
+                    digest: None,
+                    received_ms: facts.now_ms,
+                    visibility,
+                    authenticated: Authenticated::Local,
+                    followed: false,
+                },
+            }
+        };
+        Ok(self.judge(question).await?.definitions)
+    }
+
     /// Signs and queues under the actor's clock, so that the order of times is the order of places.
-    fn queue(
-        &self,
-        actor: &Actor,
-        document: &Map,
-        uuid: Uuid,
-        birth: Option<&Effect>,
-    ) -> Result<(Answer, Published), Refusal> {
-        let (signer, key) = self.signing_key(actor)?;
-        let multikey = key.key.multibase().to_owned();
-        let object_uuid = self.uuid()?;
-        let clock = self.clock_of(actor.no)?;
+    fn queue(&self, making: &Making<'_>, definitions: Vec<Digest>) -> Result<Queued, Refusal> {
+        let clock = self.clock_of(making.actor.no)?;
         let mut last = clock.lock().unwrap_or_else(PoisonError::into_inner);
         let published_ms = self.now_ms().max(*last + 1);
-        let publishing = Publishing {
-            actor: &actor.url,
-            no: actor.no,
-            document,
-            activity_uuid: &uuid.hyphenated().to_string(),
-            object_uuid: &object_uuid.hyphenated().to_string(),
-            published_ms,
-            signer: &*signer,
-            multikey: &multikey,
-            birth,
-        };
         let known = Known(&self.0.peers);
-        let draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
+        let mut draft =
+            publish(self.facts(&known), making.publishing(published_ms)).map_err(fault::decide)?;
+        draft.activity.definitions = definitions;
         let published = Published {
             id: draft.activity.id.clone(),
             cid: Cid::of_document(draft.activity.digest),
             seq: 0,
             offset: 0,
         };
+        let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
         let answer = self
             .0
             .writer
             .append(draft, Priority::Local)
             .map_err(fault::append)?;
         *last = published_ms;
-        Ok((answer, published))
+        Ok(Queued {
+            answer,
+            published,
+            defines,
+        })
     }
 
     fn published(&self, actor: &Actor, uuid: &Uuid) -> Result<Option<Published>, Refusal> {

@@ -201,7 +201,12 @@ impl Check {
                 self.joined(offset, joined);
                 Ok(())
             }
-            Subject::Control(Control::PeerGone { .. } | Control::Equivocation { .. }) => Ok(()),
+            Subject::Control(
+                Control::PeerGone { .. }
+                | Control::Equivocation { .. }
+                | Control::Activated { .. }
+                | Control::Role { .. },
+            ) => Ok(()),
         };
         if let Err(what) = outcome {
             self.fault(offset, what);

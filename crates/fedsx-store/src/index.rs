@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Subject};
+use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
 use fedsx_core::follow::{Direction, Owed, Relation};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
@@ -304,6 +304,11 @@ impl<R: Rows> State for Index<R> {
     fn last_follower(&self, actor: ActorNo, peer: &str) -> Result<Option<Follower>, StateError> {
         let rows = self.scan(&pair_key(Table::Follower, actor, peer), 1, true)?;
         rows.first().map(|(_, value)| decode(value)).transpose()
+    }
+
+    fn has_role(&self, actor: ActorNo, role: Role) -> Result<bool, StateError> {
+        let row = self.rows.get(&schema::role_key(actor, role));
+        Ok(row.map_err(state_error)?.is_some())
     }
 
     fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError> {

@@ -6,7 +6,7 @@
 //! the journal and what `status --digest` hashes; those from it on are delivery progress.
 
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{ActorNo, LogId, Side};
+use fedsx_core::entry::{ActorNo, LogId, Role, Side};
 use fedsx_core::follow::{Direction, Relation};
 use fedsx_core::state::{At, Blocks, Row};
 use minicbor::{Decode, Encode};
@@ -54,6 +54,12 @@ pub enum Table {
     RelationTotals = 0x10,
     /// Hash of an actor's URL, hash of an `id` → [`EvidenceRow`].
     Evidence = 0x11,
+    /// Offset → [`fedsx_core::state::Defined`].
+    Defined = 0x12,
+    /// Digest of a definition → [`fedsx_core::state::At`] of the newest `Create` that embeds it.
+    Definition = 0x13,
+    /// Actor, role → nothing: the actor has it.
+    Role = 0x14,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -149,6 +155,21 @@ pub fn placed_key(digest: &Digest, log: LogId) -> Vec<u8> {
     key(Table::Placed, &[digest.as_bytes(), &log_bytes(log)])
 }
 
+/// The key of a role of an actor.
+#[must_use]
+pub fn role_key(actor: ActorNo, role: Role) -> Vec<u8> {
+    let role = match role {
+        Role::Definer => 0,
+    };
+    key(Table::Role, &[&actor.0.to_be_bytes(), &[role]])
+}
+
+/// The key of what became active at an offset.
+#[must_use]
+pub fn defined_key(offset: u64) -> Vec<u8> {
+    key(Table::Defined, &[&offset.to_be_bytes()])
+}
+
 fn log_bytes(log: LogId) -> [u8; 5] {
     let [a, b, c, d] = log.actor.0.to_be_bytes();
     let side = match log.side {
@@ -212,6 +233,15 @@ pub fn write(row: Row, batch: &mut Batch) {
         Row::RelationTotals { actor, totals } => {
             batch.put(of_actor(Table::RelationTotals, actor), encode(totals));
         }
+        Row::Defined(defined) => {
+            let object = key(Table::Definition, &[defined.digest.as_bytes()]);
+            batch.put(object, encode(defined.at));
+            batch.put(defined_key(defined.offset), encode(defined));
+        }
+        Row::Role { actor, role, given } => match given {
+            true => batch.put(role_key(actor, role), []),
+            false => batch.delete(role_key(actor, role)),
+        },
         between => write_between(between, batch),
     }
 }

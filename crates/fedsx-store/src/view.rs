@@ -24,9 +24,9 @@ use crate::schema::{self, Of, Table, key, log_key, log_prefix};
 /// Reads everything that is applied. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct View {
-    engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     journal: JournalReader,
-    index: Index<Cached>,
+    pub(crate) index: Index<Cached>,
     applied: watch::Receiver<u64>,
 }
 
@@ -450,7 +450,7 @@ impl View {
             .collect()
     }
 
-    fn at(&self, at: At) -> Result<Stored, ReadError> {
+    pub(crate) fn at(&self, at: At) -> Result<Stored, ReadError> {
         let place = Place {
             segment: at.segment,
             position: at.position,

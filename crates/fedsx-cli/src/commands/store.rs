@@ -164,6 +164,9 @@ fn activity_members(value: &mut Map, activity: &Activity) {
     );
     value.insert("fanOut", activity.fan_out);
     value.insert("backfilled", activity.backfilled);
+    if let Some(mark) = activity.mark {
+        value.insert("mark", mark.as_str());
+    }
 }
 
 fn control_members(value: &mut Map, control: &Control) {
@@ -179,6 +182,24 @@ fn control_members(value: &mut Map, control: &Control) {
         }
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
+        }
+        Control::Role { actor, role, given } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("role", role.as_str());
+            value.insert("given", *given);
+        }
+        Control::Activated {
+            authority,
+            kind,
+            name,
+            digest,
+            create,
+        } => {
+            value.insert("actor", &**authority);
+            value.insert("defines", kind.as_str());
+            value.insert("name", &**name);
+            value.insert("cid", Cid::of_document(*digest).to_string());
+            value.insert("create", Cid::of_document(*create).to_string());
         }
         Control::Equivocation {
             kept, id, actor, ..
@@ -196,6 +217,8 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::ProofAttached { .. } => "proof-attached",
         Control::PeerGone { .. } => "peer-gone",
         Control::Equivocation { .. } => "equivocation",
+        Control::Role { .. } => "role",
+        Control::Activated { .. } => "activated",
     }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::address::same_origin;
 use crate::decide::Facts;
-use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef};
+use crate::definition::{Definition, Kind};
+use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef, Role};
 use crate::envelope::{Envelope, Object, reference};
 use crate::follow::{Direction, Input, Phase, Which, step};
 use crate::refusal::{Code, Refusal};
@@ -46,7 +47,10 @@ pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideErr
             }))
         }
         "Delete" => owns_object(facts, envelope).map(|()| Meaning::Plain),
-        "Create" => created_by_actor(envelope).map(|()| Meaning::Plain),
+        "Create" => {
+            created_by_actor(envelope)?;
+            define(facts, envelope)
+        }
         _ => Ok(Meaning::Plain),
     }
 }
@@ -165,6 +169,40 @@ fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
     }
 }
 
+/// A definition that a local actor creates holds for the whole instance, so that it takes a role. What
+/// peers define means nothing until it is activated.
+fn define(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    let object = envelope.object.embedded().filter(|map| is_definition(map));
+    let (Some(object), true) = (object, facts.instance.owns(&envelope.actor)) else {
+        return Ok(Meaning::Plain);
+    };
+    if !may_define(facts.state, &envelope.actor)? {
+        let why =
+            "only an actor with the role `definer` may define: `fedsx actor role NAME +definer`";
+        return Err(refuse(why).into());
+    }
+    let definition =
+        Definition::of(object).map_err(|error| Refusal::new(Code::Schema, error.page()))?;
+    Ok(Meaning::Effect(Effect::Defined {
+        kind: definition.kind(),
+        name: definition.name().to_owned(),
+        digest: definition.digest(),
+    }))
+}
+
+/// Whether an object is a definition by its `type`.
+pub(crate) fn is_definition(object: &Map) -> bool {
+    let kind = object.get("type").and_then(Value::as_str);
+    kind.and_then(Kind::parse).is_some()
+}
+
+fn may_define(state: &dyn State, actor: &str) -> Result<bool, StateError> {
+    match state.actor_by_url(actor)? {
+        Some(actor) => state.has_role(actor.no, Role::Definer),
+        None => Ok(false),
+    }
+}
+
 /// Only the owner may update or delete: by what is kept of the object, else by its origin.
 fn owns_object(facts: Facts<'_>, envelope: &Envelope) -> Result<(), DecideError> {
     let id = object_id(envelope)?;
@@ -276,8 +314,8 @@ fn means_something(
     Ok(false)
 }
 
-/// Whether what an effect was decided on has changed under it: a new actor's number or name, or a
-/// block that came between.
+/// Whether what an effect was decided on has changed under it: a new actor's number or name, a block
+/// that came between, or a role that was taken.
 pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, StateError> {
     match &activity.effect {
         Some(Effect::ActorCreated { no, name, .. }) => {
@@ -295,6 +333,7 @@ pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, St
             }
             Ok(false)
         }
+        Some(Effect::Defined { .. }) => Ok(!may_define(state, &activity.actor)?),
         _ => Ok(false),
     }
 }

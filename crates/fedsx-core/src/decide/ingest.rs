@@ -342,5 +342,6 @@ fn activity(
         backfilled: false,
         audience: Vec::new(),
         definitions: Vec::new(),
+        mark: None,
     }
 }

@@ -5,8 +5,9 @@
 //! ignores a client's.
 
 use crate::audience::{PUBLIC, parts, visibility};
+use crate::cid::Cid;
 use crate::context;
-use crate::decide::authority::{self, Meaning};
+use crate::decide::authority::{self, Meaning, is_definition};
 use crate::decide::{DecideError, Draft, Facts};
 use crate::entry::{Activity, ActorKind, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, Recipients, reference};
@@ -15,6 +16,7 @@ use crate::key::Signer;
 use crate::limits;
 use crate::proof;
 use crate::refusal::{Code, Refusal};
+use crate::registry::{Authority, Registry, Verb};
 use crate::state::{Actor, State, StateError};
 use crate::time::format_rfc3339_ms;
 use crate::value::{Map, Value};
@@ -76,6 +78,8 @@ pub struct Publishing<'a> {
     pub signer: &'a dyn Signer,
     /// The key's Multikey.
     pub multikey: &'a str,
+    /// What verbs mean here.
+    pub registry: &'a Registry,
     /// Given when this is the actor's own beginning.
     pub birth: Option<&'a Effect>,
 }
@@ -102,17 +106,7 @@ pub fn publish(facts: Facts<'_>, publishing: Publishing<'_>) -> Result<Draft, De
         );
         return Err(Refusal::new(Code::TooLarge, why).into());
     }
-    let mut envelope = Envelope::of(&unsigned.map)?;
-    envelope.recipients.hidden = hidden;
-    let effect = match publishing.birth {
-        Some(birth) => Some(birth.clone()),
-        None => match authority::judge(facts, &envelope)? {
-            Meaning::Plain => None,
-            Meaning::Effect(effect) => Some(effect),
-            Meaning::Ignored(why) => return Err(Refusal::new(Code::Conflict, why).into()),
-        },
-    };
-    publishing.refuse_reserved(facts, &envelope, effect.as_ref())?;
+    let (envelope, effect) = publishing.judge(facts, &unsigned.map, hidden)?;
     let signer = publishing.signer;
     let signed = proof::sign_digest(
         &unsigned.map,
@@ -126,6 +120,40 @@ pub fn publish(facts: Facts<'_>, publishing: Publishing<'_>) -> Result<Draft, De
 }
 
 impl Publishing<'_> {
+    /// The document as it will be published, without its proof, and who may read it: what schemas and validators judge
+    /// before the instant of publishing is fixed. All that is refused earlier than by them is refused
+    /// here.
+    ///
+    /// # Errors
+    /// As [`publish`].
+    pub fn preview(&self, facts: Facts<'_>) -> Result<(Map, Visibility), DecideError> {
+        let (map, hidden) = self.complete()?;
+        let (envelope, _) = self.judge(facts, &map, hidden)?;
+        let followers = format!("{}/followers", self.actor);
+        Ok((map, visibility(&envelope.recipients, Some(&followers))))
+    }
+
+    /// The envelope, and what the activity does to kernel state.
+    fn judge(
+        &self,
+        facts: Facts<'_>,
+        map: &Map,
+        hidden: Vec<String>,
+    ) -> Result<(Envelope, Option<Effect>), DecideError> {
+        let mut envelope = Envelope::of(map)?;
+        envelope.recipients.hidden = hidden;
+        let effect = match self.birth {
+            Some(birth) => Some(birth.clone()),
+            None => match authority::judge(facts, &envelope)? {
+                Meaning::Plain => None,
+                Meaning::Effect(effect) => Some(effect),
+                Meaning::Ignored(why) => return Err(Refusal::new(Code::Conflict, why).into()),
+            },
+        };
+        self.refuse_reserved(facts, &envelope, effect.as_ref())?;
+        Ok((envelope, effect))
+    }
+
     /// The whole document without its proof, and who is addressed without being named in it.
     fn complete(&self) -> Result<(Map, Vec<String>), Refusal> {
         let mut map = self.as_activity()?;
@@ -137,6 +165,7 @@ impl Publishing<'_> {
         }
         map.remove("proof");
         map.remove("signature");
+        self.name_definition(&mut map);
         let published = format_rfc3339_ms(self.published_ms);
         map.insert("@context", context::of_activity());
         map.insert(
@@ -155,6 +184,26 @@ impl Publishing<'_> {
             self.complete_object(&mut map, &published)?;
         }
         Ok((map, hidden))
+    }
+
+    /// An activity of a published verb names the version it means, and the `Create` by which others
+    /// get it.
+    fn name_definition(&self, map: &mut Map) {
+        let named = match self.registry.verb(map) {
+            Verb::Defined(active) if active.authority != Authority::Genesis => {
+                let create = active.create.map(Cid::of_document);
+                Some((active.definition.cid(), create))
+            }
+            _ => None,
+        };
+        map.remove("definition");
+        map.remove("definedBy");
+        if let Some((definition, create)) = named {
+            map.insert("definition", definition.to_string());
+            if let Some(create) = create {
+                map.insert("definedBy", create.to_string());
+            }
+        }
     }
 
     /// Whom an activity is for that names nobody: a handshake, the other side; all else, everybody.
@@ -185,7 +234,9 @@ impl Publishing<'_> {
         let Some(kind) = self.document.get("type").and_then(Value::as_str) else {
             return refuse("`type` must be one word");
         };
-        if VERBS.contains(&kind) {
+        // The kinds of definitions are types of objects, even where a verb has the same name.
+        let is_object = is_definition(self.document) && !self.document.contains_key("object");
+        if !is_object && !matches!(self.registry.verb(self.document), Verb::Undefined) {
             return Ok(self.document.clone());
         }
         if self.document.contains_key("object") || self.document.contains_key("actor") {
@@ -209,6 +260,14 @@ impl Publishing<'_> {
             return Err(Refusal::new(Code::Envelope, why));
         };
         let mut object = object.clone();
+        if is_definition(&object) {
+            // Its CID is its version: nothing is added, so that everybody who publishes it says the same.
+            for dropped in ["id", "bto", "bcc", "proof", "signature"] {
+                object.remove(dropped);
+            }
+            map.insert("object", object);
+            return Ok(());
+        }
         let kind = object
             .get("type")
             .and_then(Value::as_str)
@@ -316,6 +375,7 @@ fn draft(
         backfilled: false,
         audience: Vec::new(),
         definitions: Vec::new(),
+        mark: None,
     };
     Ok(Draft {
         activity,

@@ -1,0 +1,176 @@
+//! The definitions that hold here, compiled, and the stages that run them: 9 and 10 (design, sections
+//! 5 and 8.2).
+//!
+//! Readers take one generation and keep it. What came with the program is evaluated where it is asked
+//! for, because it is known to be short; what others wrote may take all of its fuel, which is tens of
+//! milliseconds, and runs on blocking threads, a few at a time, so that no loop holds up a connection.
+//! Deliberately absent: peers' definitions, quarantine, and what is owed to kept activities of verbs
+//! that become defined.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fedsx_core::cid::Digest;
+use fedsx_core::decide::schema::{Circumstances, Judges};
+use fedsx_core::definition::Definition;
+use fedsx_core::entry::{Control, Mark, Role};
+use fedsx_core::refusal::Refusal;
+use fedsx_core::registry::{Active, Authority, Registry};
+use fedsx_core::state::Defined;
+use fedsx_core::value::Map;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{Node, fault};
+
+/// Evaluations of what others wrote that run at once.
+const PLACES: usize = 2;
+
+/// The present generation, and the places to run it.
+pub(crate) struct Programs {
+    current: watch::Sender<Arc<Registry>>,
+    /// Held while a generation is made of the one before.
+    catching_up: Mutex<()>,
+    places: Semaphore,
+}
+
+impl Programs {
+    pub(crate) fn new() -> Self {
+        Self {
+            current: watch::Sender::new(Arc::new(Registry::of_genesis(&[]))),
+            catching_up: Mutex::new(()),
+            places: Semaphore::new(PLACES),
+        }
+    }
+}
+
+/// An activity to be judged.
+pub(crate) struct Question {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) act: Map,
+    pub(crate) circumstances: Circumstances,
+}
+
+impl Question {
+    fn judges(&self) -> Judges<'_> {
+        match self.circumstances.digest {
+            Some(_) => Judges::of(&self.registry, &self.act),
+            None => Judges::of_own(&self.registry, &self.act),
+        }
+    }
+
+    fn judge(&self) -> Result<(), Refusal> {
+        self.judges().judge(&self.act, &self.circumstances)
+    }
+}
+
+/// What passed, and by what.
+#[derive(Default)]
+pub(crate) struct Judged {
+    pub(crate) definitions: Vec<Digest>,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Node {
+    /// The present generation of the registry.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.0.programs.current.borrow())
+    }
+
+    /// Tells each generation of the registry, the present one first.
+    #[must_use]
+    pub fn watch_registry(&self) -> watch::Receiver<Arc<Registry>> {
+        self.0.programs.current.subscribe()
+    }
+
+    /// Takes what was defined since into the registry: once when the node starts, and after each
+    /// definition.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn take_up_definitions(&self) -> Result<(), Refusal> {
+        let programs = &self.0.programs;
+        let lock = programs.catching_up.lock();
+        let _one_at_a_time = lock.unwrap_or_else(PoisonError::into_inner);
+        let before = self.registry();
+        let defined = self.0.view.definitions(before.through());
+        let defined = defined.map_err(fault::read)?;
+        if defined.is_empty() {
+            return Ok(());
+        }
+        let mut registry = Registry::clone(&before);
+        for defined in defined {
+            if let Some(active) = self.active(defined)? {
+                registry.add(active);
+            }
+        }
+        programs.current.send_replace(Arc::new(registry));
+        Ok(())
+    }
+
+    fn active(&self, defined: Defined) -> Result<Option<Active>, Refusal> {
+        let object = self.0.view.definition_object(&defined);
+        let object = object.map_err(fault::read)?.unwrap_or_default();
+        match Definition::of(&object) {
+            Ok(definition) => Ok(Some(Active {
+                definition,
+                authority: defined.peer.map_or(Authority::Local, Authority::Peer),
+                offset: defined.offset,
+                create: Some(defined.create),
+            })),
+            Err(error) => {
+                // It compiled when it was appended; another version of the program may not agree.
+                tracing::error!(name = defined.name, %error, "a definition is left out");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stages 9 and 10.
+    pub(crate) async fn judge(&self, question: Question) -> Result<Judged, Refusal> {
+        let (definitions, is_foreign) = {
+            let judges = question.judges();
+            if judges.is_undefined() {
+                return Ok(Judged {
+                    mark: Some(Mark::UndefinedVerb),
+                    ..Judged::default()
+                });
+            }
+            (judges.named(), judges.is_foreign())
+        };
+        if is_foreign {
+            let place = self.0.programs.places.acquire().await;
+            let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
+            let judged = tokio::task::spawn_blocking(move || question.judge());
+            judged
+                .await
+                .map_err(|error| fault::internal("the judging broke", &error))??;
+            drop(place);
+        } else {
+            question.judge()?;
+        }
+        Ok(Judged {
+            definitions,
+            mark: None,
+        })
+    }
+
+    /// Gives a local actor a role, or takes it: the admin's act. Returns when that is durable.
+    ///
+    /// # Errors
+    /// `no-such-actor`, or why nothing was appended.
+    pub async fn set_role(&self, name: &str, role: Role, given: bool) -> Result<(), Refusal> {
+        let actor = self.actor(name)?.no;
+        let has = self.0.view.state().has_role(actor, role);
+        if has.map_err(fault::state)? == given {
+            return Ok(());
+        }
+        let control = Control::Role { actor, role, given };
+        let answer = self
+            .0
+            .writer
+            .control(control, bytes::Bytes::new(), self.now_ms())
+            .map_err(fault::append)?;
+        answer.wait().await.map_err(fault::append)?;
+        Ok(())
+    }
+}
