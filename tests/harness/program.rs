@@ -59,6 +59,13 @@ impl Ran {
         }
     }
 
+    /// It must have ended with `code` and a page on stderr: the page.
+    #[track_caller]
+    pub(crate) fn page(self, code: i32) -> String {
+        assert_eq!((self.code, &*self.stdout), (Some(code), ""), "{self:?}");
+        self.stderr
+    }
+
     /// It must have failed with `code`, and said why in one sentence on stderr, which is returned.
     #[track_caller]
     pub(crate) fn refused(self, code: i32) -> String {

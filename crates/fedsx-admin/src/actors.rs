@@ -1,5 +1,6 @@
 //! `Actors`: create, look up, list.
 
+use fedsx_core::entry::Role;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_node::Node;
@@ -9,7 +10,7 @@ use crate::deliveries::blocking;
 use crate::proto::actors_server::Actors;
 use crate::proto::{
     self, CreateActorRequest, CreateActorResponse, GetActorRequest, ListActorsRequest,
-    ListActorsResponse,
+    ListActorsResponse, SetRoleRequest, SetRoleResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, page, to_proto};
@@ -83,6 +84,22 @@ impl Actors for Service {
         blocking(move || list(&node, &asked))
             .await
             .map(Response::new)
+    }
+
+    async fn set_role(
+        &self,
+        request: Request<SetRoleRequest>,
+    ) -> Result<Response<SetRoleResponse>, Status> {
+        let SetRoleRequest { name, role, given } = request.into_inner();
+        let set = async {
+            let actor = named(&self.node, &name)?;
+            let role = Role::parse(&role).ok_or_else(|| {
+                Refusal::new(Code::Malformed, "the one role there is is `definer`")
+            })?;
+            self.node.set_role(&actor.name, role, given).await
+        };
+        set.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(SetRoleResponse {}))
     }
 }
 

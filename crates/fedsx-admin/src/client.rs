@@ -17,6 +17,7 @@ use crate::page::MESSAGE_BYTES;
 use crate::proto;
 use crate::proto::activities_client::ActivitiesClient;
 use crate::proto::actors_client::ActorsClient;
+use crate::proto::definitions_client::DefinitionsClient;
 use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
 use crate::proto::instance_client::InstanceClient;
@@ -142,6 +143,14 @@ unary! {
     timeline: ActivitiesClient.timeline(TimelineRequest) -> TimelineResponse;
     /// `Activities.ListLog`.
     list_log: ActivitiesClient.list_log(ListLogRequest) -> ListLogResponse;
+    /// `Actors.SetRole`.
+    set_role: ActorsClient.set_role(SetRoleRequest) -> SetRoleResponse;
+    /// `Definitions.Define`.
+    define: DefinitionsClient.define(DefineRequest) -> DefineResponse;
+    /// `Definitions.List`.
+    definitions: DefinitionsClient.list(ListDefinitionsRequest) -> ListDefinitionsResponse;
+    /// `Definitions.Get`.
+    definition: DefinitionsClient.get(GetDefinitionRequest) -> Definition;
     /// `Deliveries.Lanes`.
     lanes: DeliveriesClient.lanes(LanesRequest) -> LanesResponse;
     /// `Deliveries.DeadLetters`.

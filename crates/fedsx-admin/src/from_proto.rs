@@ -50,19 +50,21 @@ pub(crate) fn new_actor(request: proto::CreateActorRequest) -> Result<NewActor, 
     })
 }
 
+/// A document to be published.
+pub(crate) fn document(json: &[u8]) -> Result<Map, Refusal> {
+    match notation::read(Notation::Json, json, DOCUMENT_OUT_BYTES) {
+        Ok(Value::Map(document)) => Ok(document),
+        Ok(_) => Err(malformed("the document must be an object")),
+        Err(error) => Err(Refusal::new(
+            Code::Malformed,
+            format!("the document: {error}"),
+        )),
+    }
+}
+
 /// A publication.
 pub(crate) fn publish(request: proto::PublishRequest) -> Result<Publish, Refusal> {
-    let read = notation::read(Notation::Json, &request.document_json, DOCUMENT_OUT_BYTES);
-    let document = match read {
-        Ok(Value::Map(document)) => document,
-        Ok(_) => return Err(malformed("the document must be an object")),
-        Err(error) => {
-            return Err(Refusal::new(
-                Code::Malformed,
-                format!("the document: {error}"),
-            ));
-        }
-    };
+    let document = document(&request.document_json)?;
     if request.to.len() > limits::RECIPIENTS {
         return Err(Refusal::new(
             Code::TooLarge,

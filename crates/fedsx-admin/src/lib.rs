@@ -10,6 +10,7 @@ pub mod proto;
 
 mod activities;
 mod actors;
+mod definitions;
 mod deliveries;
 mod follows;
 mod from_proto;

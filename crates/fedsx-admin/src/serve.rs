@@ -15,10 +15,11 @@ use crate::guard::{Guard, Token, pass};
 use crate::page::MESSAGE_BYTES;
 use crate::proto::activities_server::ActivitiesServer;
 use crate::proto::actors_server::ActorsServer;
+use crate::proto::definitions_server::DefinitionsServer;
 use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
 use crate::proto::instance_server::InstanceServer;
-use crate::{activities, actors, deliveries, follows, instance, proto};
+use crate::{activities, actors, definitions, deliveries, follows, instance, proto};
 
 /// Requests under way on one connection.
 const STREAMS_PER_CONNECTION: u32 = 128;
@@ -104,6 +105,9 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
         .set_serving::<ActivitiesServer<activities::Service>>()
         .await;
     health
+        .set_serving::<DefinitionsServer<definitions::Service>>()
+        .await;
+    health
         .set_serving::<DeliveriesServer<deliveries::Service>>()
         .await;
     health
@@ -121,6 +125,10 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
         .add_service(bounded!(ActorsServer, actors::Service::new(node.clone())))
         .add_service(bounded!(FollowsServer, follows::Service::new(node.clone())))
         .add_service(bounded!(ActivitiesServer, activities))
+        .add_service(bounded!(
+            DefinitionsServer,
+            definitions::Service::new(node.clone())
+        ))
         .add_service(bounded!(
             DeliveriesServer,
             deliveries::Service::new(Arc::clone(&deliveries))

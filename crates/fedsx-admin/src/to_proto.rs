@@ -8,6 +8,7 @@ use fedsx_core::cid::{Cid, cid};
 use fedsx_core::entry::{Activity, ActorNo, Joined, LogId, Side};
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::Refusal;
+use fedsx_core::registry::{Active, Registry};
 use fedsx_core::state::Actor;
 use fedsx_store::{Stored, View};
 
@@ -142,6 +143,23 @@ pub(crate) fn published(published: fedsx_node::Published) -> proto::Published {
         cid: published.cid.to_string(),
         seq: published.seq,
         offset: published.offset,
+    }
+}
+
+/// A definition.
+pub(crate) fn definition(registry: &Registry, active: &Active) -> proto::Definition {
+    let definition = &active.definition;
+    let create = active.create.map(Cid::of_document);
+    proto::Definition {
+        kind: definition.kind().as_str().to_owned(),
+        name: definition.name().to_owned(),
+        cid: definition.cid().to_string(),
+        authority: active.authority.as_str().to_owned(),
+        doc: definition.doc().unwrap_or_default().to_owned(),
+        offset: active.offset,
+        defined_by: create.map(|cid| cid.to_string()).unwrap_or_default(),
+        active: registry.is_active(active),
+        document_json: jcs_map(definition.map()),
     }
 }
 

@@ -126,6 +126,25 @@ pub(crate) enum Command {
     /// Read the journal
     #[command(subcommand)]
     Journal(Journal),
+    /// Publish the definition in a .sx file; it holds for the whole instance
+    Define {
+        /// The definition; `-` reads it from stdin
+        #[arg(value_name = "FILE.sx")]
+        file: PathBuf,
+        /// The actor of this instance that publishes it
+        #[arg(long = "as", value_name = "NAME")]
+        actor: String,
+    },
+    /// The verbs that are defined here
+    Verbs(Limit),
+    /// What is defined here
+    Definitions {
+        /// Only of one kind, such as DefineActivity
+        #[arg(long)]
+        kind: Option<String>,
+        #[command(flatten)]
+        limit: Limit,
+    },
     /// What is still to be delivered, by host
     Deliveries,
     /// What could not be delivered
@@ -196,6 +215,14 @@ pub(crate) enum Actor {
     Show {
         /// Its name
         name: String,
+    },
+    /// Give an actor a role, or take it
+    Role {
+        /// Its name
+        name: String,
+        /// +definer gives, -definer takes: whether what it defines holds for the whole instance
+        #[arg(allow_hyphen_values = true, value_name = "+ROLE|-ROLE")]
+        change: String,
     },
 }
 
@@ -333,6 +360,11 @@ mod tests {
             "actor create alice --kind group --display-name A --summary S --manual-approval",
             "actor list",
             "actor show alice",
+            "actor role alice +definer",
+            "actor role alice -definer",
+            "define pin.sx --as alice",
+            "verbs --output json",
+            "definitions --kind DefineActivity",
             "follow alice acct:bob@127.0.0.1:9998",
             "unfollow alice acct:bob@127.0.0.1:9998",
             "follow-requests alice",

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod connect;
+pub(crate) mod define;
 pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod follow;

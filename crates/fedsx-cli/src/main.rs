@@ -22,7 +22,7 @@ use clap::FromArgMatches as _;
 use clap_complete::Shell;
 
 use args::{Args, Command, Global};
-use commands::{actor, deliveries, demo, follow, post, read, status, store};
+use commands::{actor, define, deliveries, demo, follow, post, read, status, store};
 use config::Config;
 use failure::Failure;
 
@@ -86,6 +86,11 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Inbox(named) => read::list(global, read::Which::Inbox, named).await,
         Command::Tail(tail) => read::tail(global, tail).await,
         Command::Get { what } => read::get(global, what).await,
+        Command::Define { file, actor } => define::define(global, &file, actor).await,
+        Command::Verbs(limit) => define::verbs(global, limit).await,
+        Command::Definitions { kind, limit } => {
+            define::list(global, kind.unwrap_or_default(), limit).await
+        }
         Command::Deliveries => deliveries::lanes(global).await,
         Command::DeadLetters { action } => deliveries::dead_letters(global, action).await,
         Command::Status { digest } => status::run(global, digest).await,

@@ -1,4 +1,4 @@
-//! `actor create|list|show`.
+//! `actor create|list|show|role`.
 
 use anyhow::Context as _;
 use fedsx_admin::proto;
@@ -36,6 +36,7 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         }
         Actor::List { limit } => list(global, limit).await,
         Actor::Show { name } => show(global, name).await,
+        Actor::Role { name, change } => role(global, name, &change).await,
     }
 }
 
@@ -105,6 +106,34 @@ async fn show(global: &Global, name: String) -> anyhow::Result<()> {
         .map_err(Failure::from)?;
     let value = actor_value(&actor)?;
     stdout(global.output).one(&value, || described(&actor, &value))?;
+    Ok(())
+}
+
+async fn role(global: &Global, name: String, change: &str) -> anyhow::Result<()> {
+    let (role, given) = match (change.strip_prefix('+'), change.strip_prefix('-')) {
+        (Some(role), _) => (role, true),
+        (_, Some(role)) => (role, false),
+        _ => {
+            let why = "a role is given as +definer and taken as -definer";
+            return Err(Failure::usage(why).into());
+        }
+    };
+    let client = connect(global).await?;
+    let request = proto::SetRoleRequest {
+        name: name.clone(),
+        role: role.to_owned(),
+        given,
+    };
+    client.set_role(request).await.map_err(Failure::from)?;
+    let value = Map::from([
+        ("name", Value::from(&*name)),
+        ("role", role.into()),
+        ("given", Value::Bool(given)),
+    ]);
+    stdout(global.output).one(&value, || match given {
+        true => format!("{name} is {role}"),
+        false => format!("{name} is {role} no more"),
+    })?;
     Ok(())
 }
 

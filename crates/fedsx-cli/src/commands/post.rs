@@ -115,7 +115,8 @@ fn html(text: &str) -> String {
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+/// What a file holds, or stdin.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     // One byte more than is taken, so that too much is seen and not cut.
     let bound = DOCUMENT_OUT_BYTES as u64 + 1;
     let mut bytes = Vec::new();
