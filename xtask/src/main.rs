@@ -13,6 +13,7 @@ mod bench;
 mod ci;
 mod deny;
 mod findings;
+mod genesis;
 mod layers;
 mod manifests;
 mod pair;
@@ -32,6 +33,7 @@ const HELP: &str = "\
 cargo xtask test [NEXTEST ARGS…]   all tests of the workspace, with the time of each; e.g. `-p fedsx-core follow`
 cargo xtask ci [STEP…]             everything that is checked before a change lands, tests last; or the named steps
 cargo xtask bench [NAME…]          what the release build costs, into BENCHMARKS.md; or the named measurements
+cargo xtask genesis                the list, the manifest and the bundle CID of genesis/, after a file there was edited
 cargo xtask pair [--fresh]         two instances with kept data under target/pair, their logs joined; Ctrl-C ends both
 cargo xtask soak [NEXTEST ARGS…]   the same tests for longer: more kills and cases, every engine; the better part of an hour";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
             "test" => test::run(&root, rest),
             "ci" => ci::run(&root, rest),
             "bench" => bench::run(&root, rest),
+            "genesis" => genesis::run(&root, rest),
             "pair" => pair::run(&root, rest),
             "soak" => soak::run(&root, rest),
             "help" | "--help" | "-h" => {

@@ -16,6 +16,7 @@ pub mod entry;
 pub mod envelope;
 pub mod evidence;
 pub mod follow;
+pub mod genesis;
 pub mod http_signature;
 pub mod key;
 pub mod limits;
