@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use fedsx_core::definition::{Body, Definition, Kind};
 use fedsx_core::genesis;
 
+#[path = "genesis/projections.rs"]
+mod projections;
+#[path = "genesis/schemas.rs"]
+mod schemas;
+
 const LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/genesis/sources.rs");
 
 fn folder() -> PathBuf {
