@@ -206,7 +206,12 @@ async fn a_host_that_asks_for_time_gets_it_and_a_sign_of_life_ends_the_wait() {
     let came = scene.there.delivered().len();
 
     scene.there.tell(None);
-    let mut note = activity(&scene.bob(), 2, "Create", Map::from([("type", "Note")]));
+    let mut note = activity(
+        &scene.bob(),
+        2,
+        "Create",
+        Map::from([("type", "Note"), ("content", "hi")]),
+    );
     note.insert("to", scene.here.actor_url("alice"));
     let signed = scene.there.signed("bob", &note);
     let web = scene.here.web();
@@ -238,7 +243,12 @@ async fn a_follower_that_is_gone_follows_no_longer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_signed_over_http_needs_no_proof() {
     let scene = Scene::new().await;
-    let mut note = activity(&scene.bob(), 3, "Create", Map::from([("type", "Note")]));
+    let mut note = activity(
+        &scene.bob(),
+        3,
+        "Create",
+        Map::from([("type", "Note"), ("content", "hi")]),
+    );
     note.insert("to", scene.here.actor_url("alice"));
     let body = write(Notation::Json, &Value::Map(note));
     let web = scene.here.web();

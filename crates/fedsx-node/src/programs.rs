@@ -13,6 +13,7 @@ use fedsx_core::cid::Digest;
 use fedsx_core::decide::schema::{Circumstances, Judges};
 use fedsx_core::definition::Definition;
 use fedsx_core::entry::{Control, Mark, Role};
+use fedsx_core::genesis::definitions;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Authority, Registry};
 use fedsx_core::state::Defined;
@@ -29,15 +30,15 @@ pub(crate) struct Programs {
     current: watch::Sender<Arc<Registry>>,
     /// Held while a generation is made of the one before.
     catching_up: Mutex<()>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Programs {
     pub(crate) fn new() -> Self {
         Self {
-            current: watch::Sender::new(Arc::new(Registry::of_genesis(&[]))),
+            current: watch::Sender::new(Arc::new(Registry::of_genesis(definitions()))),
             catching_up: Mutex::new(()),
-            places: Semaphore::new(PLACES),
+            places: Arc::new(Semaphore::new(PLACES)),
         }
     }
 }
@@ -138,13 +139,17 @@ impl Node {
             (judges.named(), judges.is_foreign())
         };
         if is_foreign {
-            let place = self.0.programs.places.acquire().await;
+            let place = Arc::clone(&self.0.programs.places).acquire_owned().await;
             let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
-            let judged = tokio::task::spawn_blocking(move || question.judge());
+            // The place is held as long as the evaluation runs, also when whoever asked is gone.
+            let judged = tokio::task::spawn_blocking(move || {
+                let judged = question.judge();
+                drop(place);
+                judged
+            });
             judged
                 .await
                 .map_err(|error| fault::internal("the judging broke", &error))??;
-            drop(place);
         } else {
             question.judge()?;
         }

@@ -1,3 +1,5 @@
+//! What a name means, and that the order in which definitions come changes nothing.
+
 use proptest::prelude::*;
 
 use super::*;
