@@ -145,6 +145,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         limit: Limit,
     },
+    /// The definitions that this program brings
+    #[command(subcommand)]
+    Genesis(Genesis),
+    /// The language of definitions: evaluate, lay out, check, try
+    #[command(subcommand)]
+    Sx(Sx),
     /// What is still to be delivered, by host
     Deliveries,
     /// What could not be delivered
@@ -182,6 +188,9 @@ pub(crate) struct Serve {
     /// Federate with plain http and private addresses (development); implied by a loopback base URL
     #[arg(long)]
     pub(crate) allow_private_peers: bool,
+    /// Take the genesis of this program where the data directory goes by another
+    #[arg(long)]
+    pub(crate) adopt_genesis: bool,
     /// A setting, such as delivery.retry=30s,5m
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -302,6 +311,47 @@ pub(crate) enum Journal {
 }
 
 #[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Genesis {
+    /// All of them, or one as it is written
+    Show {
+        /// Its name, or SECTION/NAME
+        name: Option<String>,
+    },
+    /// Check them against their manifest, and the data directory against them
+    Verify,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Sx {
+    /// The value of an expression
+    Eval {
+        /// The expression, after definitions if any; `-` reads it from stdin
+        #[arg(allow_hyphen_values = true, value_name = "EXPR")]
+        expression: String,
+    },
+    /// Lay sources out anew, to stdout; comments stay
+    Fmt {
+        /// The files; `-` is stdin
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Only name the files that are laid out otherwise, and fail if there are any
+        #[arg(long, conflicts_with = "write")]
+        check: bool,
+        /// Rewrite the files
+        #[arg(long)]
+        write: bool,
+    },
+    /// Whether files are definitions or expressions that compile
+    Check {
+        /// The files; `-` is stdin
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Evaluate one entry after the other
+    Repl,
+}
+
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum DeadLetters {
     /// Put them back into their queues
     Retry(Letters),
@@ -355,7 +405,7 @@ mod tests {
     fn the_forms_that_are_promised() {
         for line in [
             "serve --listen 127.0.0.1:8080 --admin-listen 127.0.0.1:8081 --url http://127.0.0.1:8080 --store sled \
-             --allow-private-peers --set delivery.retry=1s --set log.level=debug --data-dir d",
+             --allow-private-peers --adopt-genesis --set delivery.retry=1s --set log.level=debug --data-dir d",
             "demo --exit",
             "actor create alice --kind group --display-name A --summary S --manual-approval",
             "actor list",
@@ -383,6 +433,16 @@ mod tests {
             "verify",
             "reindex",
             "journal dump --from 7",
+            "genesis show",
+            "genesis show Create",
+            "genesis verify",
+            "sx eval -1",
+            "sx eval -",
+            "sx fmt a.sx b.sx",
+            "sx fmt - --check",
+            "sx fmt a.sx --write",
+            "sx check a.sx b.sx",
+            "sx repl",
             "deliveries",
             "dead-letters",
             "dead-letters retry 7",

@@ -22,7 +22,7 @@ use clap::FromArgMatches as _;
 use clap_complete::Shell;
 
 use args::{Args, Command, Global};
-use commands::{actor, define, deliveries, demo, follow, post, read, status, store};
+use commands::{actor, define, deliveries, demo, follow, genesis, post, read, status, store, sx};
 use config::Config;
 use failure::Failure;
 
@@ -54,11 +54,13 @@ fn run(args: Args) -> anyhow::Result<()> {
         }
         Command::Serve(serve) => {
             let config = settings(&global, &serve)?;
-            wiring::run(&global, config)
+            wiring::run(&global, config, serve.adopt_genesis)
         }
         Command::Verify => store::verify(&global),
         Command::Reindex => store::reindex(&global, &settings(&global, &args::Serve::default())?),
         Command::Journal(args::Journal::Dump { from }) => store::dump(&global, from),
+        Command::Genesis(command) => genesis::run(&global, command),
+        Command::Sx(command) => sx::run(&global, command),
         command => runtime()?.block_on(ask(&global, command)),
     }
 }
@@ -100,6 +102,8 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         | Command::Verify
         | Command::Reindex
         | Command::Journal(_)
+        | Command::Genesis(_)
+        | Command::Sx(_)
         | Command::Completions { .. } => Ok(()),
     }
 }

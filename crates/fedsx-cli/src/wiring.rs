@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use fedsx_admin::{About, Token};
 use fedsx_core::address::Instance;
+use fedsx_core::genesis;
 use fedsx_core::value::{Map, Value};
 use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
@@ -46,14 +47,15 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// The instance's token, bytes.
 const TOKEN_BYTES: usize = 32;
 
-/// Runs an instance until a signal or a failure.
-pub(crate) fn run(global: &Global, config: Config) -> anyhow::Result<()> {
+/// Runs an instance until a signal or a failure; `adopt` takes the genesis of this program where the
+/// data directory goes by another.
+pub(crate) fn run(global: &Global, config: Config, adopt: bool) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let outcome = runtime.block_on(serve(global, config));
+    let outcome = runtime.block_on(serve(global, config, adopt));
     runtime.shutdown_timeout(LAST_MOMENT);
     outcome
 }
@@ -69,10 +71,10 @@ pub(crate) fn store_options(config: &Config, data_dir: &Path, base_url: String) 
     }
 }
 
-async fn serve(global: &Global, config: Config) -> anyhow::Result<()> {
+async fn serve(global: &Global, config: Config, adopt: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("can't catch signals")?;
     let addresses = Addresses::take(&global.data_dir, &config.server).await?;
-    let mut running = Running::start(global, &config, addresses)?;
+    let mut running = Running::start(global, &config, addresses, adopt).await?;
     if let Err(error) = running.announce(global) {
         // Whoever started it need not read where it is; admin.json says it too.
         tracing::warn!(%error, "stdout can't be written");
@@ -95,6 +97,18 @@ async fn serve(global: &Global, config: Config) -> anyhow::Result<()> {
             std::process::exit(1)
         }
     }
+}
+
+/// The definitions that are compiled in must be whole, and those that the data directory goes by.
+async fn check_genesis(store: &Store, dir: &Path, adopt: bool) -> anyhow::Result<()> {
+    genesis::verify().context("this program is damaged; install it anew")?;
+    if !adopt {
+        return Ok(store.check_genesis(dir)?);
+    }
+    if store.adopt_genesis(dir, clock::system()()).await? {
+        tracing::warn!(bundle = %genesis::bundle(), "another genesis was adopted");
+    }
+    Ok(())
 }
 
 /// The writer has stopped by itself.
@@ -121,7 +135,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(global: &Global, config: &Config, addresses: Addresses) -> anyhow::Result<Self> {
+    async fn start(
+        global: &Global,
+        config: &Config,
+        addresses: Addresses,
+        adopt: bool,
+    ) -> anyhow::Result<Self> {
         let dir = &global.data_dir;
         let options = store_options(config, dir, addresses.base_url.clone());
         let (mut store, report) = Store::open(dir, &options)?;
@@ -137,6 +156,7 @@ impl Running {
             applied_again = report.applied_again,
             "store open"
         );
+        check_genesis(&store, dir, adopt).await?;
         let failure = store.failure().context("the writer is watched once")?;
         let (node, transport) = node(config, &store, &addresses.base_url)?;
         node.take_up_definitions()

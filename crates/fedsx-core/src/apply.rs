@@ -265,6 +265,8 @@ impl Moment<'_> {
                 }
                 Ok(())
             }
+            // On record, for whoever reads the journal.
+            Control::GenesisAdopted { .. } => Ok(()),
         }
     }
 

@@ -5,8 +5,7 @@
 //! numbered fields (minicbor): fields are added with new numbers, and a number is never used again.
 //!
 //! Control entries whose numbers are kept for what comes later, and which this version refuses to
-//! read: 5 admitted, 6 erased, 7 host block, 9 trust policy, 10 expiry,
-//! 11 genesis adopted, 12 trigger settled.
+//! read: 5 admitted, 6 erased, 7 host block, 9 trust policy, 10 expiry, 12 trigger settled.
 
 use minicbor::{Decode, Encode};
 
@@ -431,6 +430,13 @@ pub enum Control {
         /// Given, not taken.
         #[n(2)]
         given: bool,
+    },
+    /// The operator took another genesis. It changes nothing but that it is on record.
+    #[n(11)]
+    GenesisAdopted {
+        /// The CID of the bundle from here on.
+        #[n(0)]
+        bundle: String,
     },
     /// Every relation with a peer ends, because the peer is gone.
     #[n(3)]

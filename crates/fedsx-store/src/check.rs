@@ -205,7 +205,8 @@ impl Check {
                 Control::PeerGone { .. }
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
-                | Control::Role { .. },
+                | Control::Role { .. }
+                | Control::GenesisAdopted { .. },
             ) => Ok(()),
         };
         if let Err(what) = outcome {

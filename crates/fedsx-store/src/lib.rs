@@ -10,6 +10,7 @@ mod definitions;
 pub mod delivery;
 pub mod engine;
 mod flusher;
+mod genesis;
 mod index;
 pub mod journal;
 mod known;
@@ -23,6 +24,7 @@ pub mod vault;
 mod view;
 mod writer;
 
+pub use genesis::compare_genesis;
 pub use queue::{AppendError, Appended, Priority};
 pub use store::{Report, Store, StoreError, StoreOptions, recorded_url};
 pub use view::{InLog, ReadError, SeqRange, Stored, Tail, View};

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/format            version and base URL
+//! DIR/genesis.sx        the manifest of the genesis it goes by
 //! DIR/lock              held by the one process
 //! DIR/secret, DIR/keys/ keys at rest
 //! DIR/journal/          the truth
@@ -21,6 +22,7 @@ use std::time::Duration;
 use fedsx_core::apply::apply;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::Header;
+use fedsx_core::genesis::GenesisError;
 use fedsx_core::state::{At, StateError};
 use tokio::sync::{oneshot, watch};
 
@@ -32,7 +34,7 @@ use crate::flusher::Flusher;
 use crate::index::{self, Index, Overlay, Pending};
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
 use crate::lock::{DirectoryLock, LockError};
-use crate::queue::Queue;
+use crate::queue::{AppendError, Queue};
 use crate::schema::{self, Table, key};
 use crate::vault::{Vault, VaultError, replace};
 use crate::view::View;
@@ -91,6 +93,17 @@ pub enum StoreError {
         /// What the format file says.
         found: String,
     },
+    /// It was begun with another genesis.
+    #[error("{} was begun with another genesis: {source}. `fedsx serve --adopt-genesis` takes the new one", dir.display())]
+    Genesis {
+        /// The directory.
+        dir: PathBuf,
+        /// What differs.
+        source: GenesisError,
+    },
+    /// The adoption of a genesis was not recorded.
+    #[error("the adoption of the genesis can't be recorded: {0}")]
+    Adoption(#[from] AppendError),
     /// A file of the directory can't be read or written.
     #[error("{what} in {}: {source}", dir.display())]
     Io {

@@ -180,6 +180,9 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("key", &**key);
         }
+        Control::GenesisAdopted { bundle } => {
+            value.insert("bundle", &**bundle);
+        }
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
         }
@@ -216,6 +219,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Placed { .. } => "placed",
         Control::ProofAttached { .. } => "proof-attached",
         Control::PeerGone { .. } => "peer-gone",
+        Control::GenesisAdopted { .. } => "genesis-adopted",
         Control::Equivocation { .. } => "equivocation",
         Control::Role { .. } => "role",
         Control::Activated { .. } => "activated",
