@@ -35,7 +35,8 @@ cargo xtask ci [STEP…]             everything that is checked before a change 
 cargo xtask bench [NAME…]          what the release build costs, into BENCHMARKS.md; or the named measurements
 cargo xtask genesis                the list, the manifest and the bundle CID of genesis/, after a file there was edited
 cargo xtask pair [--fresh]         two instances with kept data under target/pair, their logs joined; Ctrl-C ends both
-cargo xtask soak [NEXTEST ARGS…]   the same tests for longer: more kills and cases, every engine; the better part of an hour";
+cargo xtask soak [NEXTEST ARGS…]   the same tests for longer: more kills and cases, every engine; then each fuzz target for
+                                   10 minutes, or --fuzz-seconds=N; more than an hour";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

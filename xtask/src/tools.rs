@@ -22,6 +22,7 @@ const SYSTEM: &[(&str, &str, &str)] = &[
 ];
 
 const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9.143");
+const FUZZ: (&str, &str) = ("cargo-fuzz", "0.13.1");
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 
 /// Fails with one command to run when system packages are missing.
@@ -45,6 +46,10 @@ pub(crate) fn check_system() -> anyhow::Result<()> {
 
 pub(crate) fn ensure_nextest(root: &Path) -> anyhow::Result<()> {
     ensure(root, NEXTEST)
+}
+
+pub(crate) fn ensure_fuzz(root: &Path) -> anyhow::Result<()> {
+    ensure(root, FUZZ)
 }
 
 pub(crate) fn ensure_deny(root: &Path) -> anyhow::Result<()> {
