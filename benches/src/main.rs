@@ -14,6 +14,7 @@
 mod bare;
 mod deliveries;
 mod inbox;
+mod language;
 mod load;
 mod machine;
 mod publish;
@@ -31,10 +32,17 @@ use anyhow::{Context as _, bail};
 use report::{Results, Section};
 
 /// The measurements, in the order in which they run.
-const ALL: [&str; 5] = ["idle", "inbox", "publish", "deliveries", "start"];
+const ALL: [&str; 6] = [
+    "idle",
+    "inbox",
+    "publish",
+    "deliveries",
+    "start",
+    "language",
+];
 
 const HELP: &str = "\
-fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, start";
+fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, start, language";
 
 /// The server's, so that the yardstick has no other.
 #[global_allocator]
@@ -76,7 +84,7 @@ fn run(root: &Path, names: &[&str]) -> anyhow::Result<()> {
             continue;
         }
         println!("== {name}");
-        let section = measure(name, &fedsx).with_context(|| format!("measuring `{name}`"))?;
+        let section = measure(name, root, &fedsx).with_context(|| format!("measuring `{name}`"))?;
         print!("{}", section.text());
         missed.extend(section.missed().map(|bound| format!("{name}: {bound}")));
         results.put(name, section)?;
@@ -88,13 +96,14 @@ fn run(root: &Path, names: &[&str]) -> anyhow::Result<()> {
     bail!("out of bounds: {}", missed.join("; "))
 }
 
-fn measure(name: &str, fedsx: &Path) -> anyhow::Result<Section> {
+fn measure(name: &str, root: &Path, fedsx: &Path) -> anyhow::Result<Section> {
     match name {
         "idle" => start::idle(fedsx),
         "inbox" => inbox::measure(fedsx),
         "publish" => publish::measure(),
         "deliveries" => deliveries::measure(fedsx),
         "start" => start::measure(fedsx),
+        "language" => language::measure(root),
         other => bail!("there is no `{other}`"),
     }
 }
