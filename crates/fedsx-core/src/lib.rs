@@ -21,6 +21,7 @@ pub mod http_signature;
 pub mod key;
 pub mod limits;
 pub mod notation;
+pub mod projection;
 pub mod proof;
 pub mod refusal;
 pub mod registry;

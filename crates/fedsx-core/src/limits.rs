@@ -28,3 +28,9 @@ pub const EVIDENCE_PER_ACTOR: usize = 100;
 pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;
 /// Deliveries given up of which the account is kept; the oldest go first.
 pub const DEAD_LETTERS: usize = 10_000;
+/// Keys that one activity is folded into by one projection.
+pub const PROJECTION_KEYS: usize = 256;
+/// A key of a projection, bytes.
+pub const PROJECTION_KEY_BYTES: usize = URL_BYTES;
+/// Failures of one projection of which the account is kept; the oldest go first.
+pub const PROJECTION_FAILURES: usize = 64;

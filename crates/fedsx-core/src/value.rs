@@ -100,6 +100,65 @@ pub fn to_document(value: &Value) -> Result<Value, ProfileError> {
     Bounds::default().rebuild(value)
 }
 
+/// As [`to_document`], of a value that a program made out of the document value `before`; what it took
+/// over from there is not walked again, so that a small change of a large state is a small step. The size
+/// is the caller's to bound.
+///
+/// # Errors
+/// The first thing no document holds.
+pub fn to_document_from(before: &Value, value: Value) -> Result<Value, ProfileError> {
+    Ok(settled(Some(before), &value, DEPTH)?.unwrap_or(value))
+}
+
+/// The document value of `value` where it is another than `value`. `before` stood in the same place, so
+/// what is one with it has passed at the same depth.
+fn settled(
+    before: Option<&Value>,
+    value: &Value,
+    levels: usize,
+) -> Result<Option<Value>, ProfileError> {
+    let inside = |members: usize| {
+        if members > MEMBERS {
+            return Err(ProfileError::Members);
+        }
+        levels.checked_sub(1).ok_or(ProfileError::Depth)
+    };
+    match (before, value) {
+        (Some(Value::Map(before)), Value::Map(map)) if before.is_same(map) => Ok(None),
+        (Some(Value::List(before)), Value::List(list)) if before.is_same(list) => Ok(None),
+        (_, Value::Map(map)) => {
+            let levels = inside(map.len())?;
+            let empty = Map::new();
+            let before = before.and_then(Value::as_map).unwrap_or(&empty);
+            let mut whole = None;
+            for (key, member) in map.changed_since(before) {
+                if let Some(member) = settled(before.get(key), member, levels)? {
+                    let whole = whole.get_or_insert_with(|| map.clone());
+                    whole.insert(key.clone(), member);
+                }
+            }
+            Ok(whole.map(Value::Map))
+        }
+        (_, Value::List(list)) => {
+            let levels = inside(list.len())?;
+            let before = before.and_then(Value::as_list);
+            let mut whole: Option<Vec<Value>> = None;
+            for (at, item) in list.iter().enumerate() {
+                let stood = before.and_then(|before| before.get(at));
+                if let Some(item) = settled(stood, item, levels)? {
+                    whole.get_or_insert_with(|| list.iter().cloned().collect())[at] = item;
+                }
+            }
+            Ok(whole.map(|items| Value::List(items.into())))
+        }
+        (_, scalar) => {
+            let document = Bounds::default().scalar(scalar)?;
+            let is_other = matches!((scalar, &document), (Value::Double(_), Value::Int(_)));
+            Ok(is_other.then_some(document))
+        }
+    }
+}
+
 /// What a walk has met so far. Programs share parts, so a small value can be an endless walk: each
 /// step takes from `room` no more than it adds to the canonical form.
 struct Bounds {
@@ -264,6 +323,44 @@ mod tests {
             Value::from(vec![Value::Int(2), Value::Double(2.5)])
         );
         assert_eq!(check_document(&document), Ok(()));
+    }
+
+    #[test]
+    fn a_change_is_held_to_the_profile_as_the_whole_is() {
+        let large: Map = (0..100).map(|n| (format!("k{n}"), Value::Int(n))).collect();
+        let before = Value::from(Map::from([
+            ("large", Value::from(large.clone())),
+            ("list", nested(3)),
+        ]));
+        for (key, value) in [
+            ("large", Value::Double(2.0)),
+            ("k7", Value::Double(7.0)),
+            (
+                "k200",
+                Value::from(vec![Value::Double(0.5), Value::Double(1.0)]),
+            ),
+            ("k7", Value::Keyword("a".into())),
+            ("list", nested(DEPTH - 1)),
+            ("list", nested(DEPTH)),
+            ("k7", nested(DEPTH - 1)),
+        ] {
+            let mut map = before.as_map().expect("a map").clone();
+            if key.starts_with('k') {
+                let mut large = large.clone();
+                large.insert(key, value);
+                map.insert("large", large);
+            } else {
+                map.insert(key, value);
+            }
+            let after = Value::from(map);
+            assert_eq!(
+                to_document_from(&before, after.clone()),
+                to_document(&after),
+                "{after:?}"
+            );
+        }
+        let same = to_document_from(&before, before.clone());
+        assert_eq!(same, Ok(before));
     }
 
     #[test]

@@ -425,6 +425,27 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_in_a_map_is_found() {
+        for size in [0, 10, 23, 24, 25, 1_000_i64] {
+            let before: Map = (0..size).map(|n| (format!("k{n}"), n)).collect();
+            assert!(before.clone().changed_since(&before).is_empty());
+            let mut after = before.clone();
+            after.remove("k1");
+            after.insert("k2", -2);
+            after.insert("new", 1);
+            let changed: Map = after
+                .changed_since(&before)
+                .into_iter()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            for (key, value) in after.iter() {
+                assert!(before.get(key) == Some(value) || changed.get(key) == Some(value));
+            }
+            assert!(size < 26 || changed.len() == 2, "{changed:?}");
+        }
+    }
+
+    #[test]
     fn a_value_is_three_words() {
         assert_eq!(size_of::<Value>(), 3 * size_of::<usize>());
     }

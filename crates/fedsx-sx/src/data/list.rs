@@ -142,6 +142,12 @@ impl List {
         self.0.weight.saturating_add(2)
     }
 
+    /// Whether both are one and the same in memory, so that no walk is needed to know them equal.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The item at `index`, from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Value> {

@@ -211,6 +211,35 @@ impl Map {
         })
     }
 
+    /// Whether both are one and the same in memory, so that no walk is needed to know them equal.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Members among which are all that `earlier` has not. Of a large map that came from `earlier` by a
+    /// few changes these are few, and finding them takes no walk over the rest.
+    #[must_use]
+    pub fn changed_since(&self, earlier: &Self) -> Vec<(&Str, &Value)> {
+        use imbl::ordmap::DiffItem;
+        if self.is_same(earlier) {
+            return Vec::new();
+        }
+        let (Store::Tree(before), Store::Tree(after)) = (&earlier.0.store, &self.0.store) else {
+            return self.iter().collect();
+        };
+        let changes = before.diff(after);
+        changes
+            .filter_map(|change| match change {
+                DiffItem::Add(key, value)
+                | DiffItem::Update {
+                    new: (key, value), ..
+                } => Some((key, value)),
+                DiffItem::Remove(..) => None,
+            })
+            .collect()
+    }
+
     /// A map of members in any order; `Err` names the first key given twice.
     ///
     /// # Errors
