@@ -16,6 +16,7 @@ pub mod journal;
 mod known;
 pub mod ledger;
 pub mod lock;
+pub mod projections;
 mod queue;
 mod recent;
 pub mod schema;

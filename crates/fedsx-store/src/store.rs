@@ -34,6 +34,7 @@ use crate::flusher::Flusher;
 use crate::index::{self, Index, Overlay, Pending};
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
 use crate::lock::{DirectoryLock, LockError};
+use crate::projections::Projections;
 use crate::queue::{AppendError, Queue};
 use crate::schema::{self, Table, key};
 use crate::vault::{Vault, VaultError, replace};
@@ -149,6 +150,7 @@ pub struct Store {
     writer: WriterHandle,
     vault: Arc<Vault>,
     deliveries: Arc<Deliveries>,
+    projections: Projections,
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
     thread: JoinHandle<()>,
@@ -171,6 +173,7 @@ impl Store {
         let last = journal.next_offset() - 1;
         let ledger = dir.join("delivery.ledger");
         let deliveries = Arc::new(Deliveries::open(Arc::clone(&engine), ledger, last)?);
+        let projections = Projections::open(dir, options.engine)?;
         let (sender, applied) = watch::channel(last);
         let cache = Arc::new(RowCache::default());
         let view = View::new(
@@ -194,6 +197,7 @@ impl Store {
             writer: handle,
             vault,
             deliveries,
+            projections,
             engine,
             queue,
             thread,
@@ -226,6 +230,12 @@ impl Store {
     #[must_use]
     pub fn deliveries(&self) -> Arc<Deliveries> {
         Arc::clone(&self.deliveries)
+    }
+
+    /// The states of projections.
+    #[must_use]
+    pub fn projections(&self) -> Projections {
+        self.projections.clone()
     }
 
     /// Resolves when the writer has stopped by itself, which it does only when a write failed.

@@ -1,0 +1,385 @@
+//! Where the states of projections are kept: an engine database of their own, and every key of it.
+//!
+//! A definition's states form a *generation*; a rebuild makes the next one beside the live one. What
+//! belongs to a generation lies under its digest and number, so that it can be dropped as a whole.
+//! Invariant: the states of a generation and the offset that they are folded up to are committed in one
+//! batch, so that after a crash nothing is folded twice or skipped. All of it can be thrown away and
+//! folded again. Deliberately absent: folding (the node's), and any knowledge of what a state means.
+//!
+//! Keys, each beginning with the byte of its table: `0x01` the version; `0x02` digest → which generations
+//! there are; `0x03` digest, number → nothing: a generation that is being dropped; `0x04` digest, number,
+//! then `0x00` → [`Progress`], `0x01` → failures, or `0x02` and the key of a state → the state. Numbers
+//! are big-endian; values are CBOR.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fedsx_core::cid::Digest;
+use fedsx_core::notation::{NotationError, cbor};
+use fedsx_core::value::Value;
+use minicbor::{Decode, Encode};
+
+use crate::engine::{self, Batch, Engine, EngineError, EngineKind, prefix_end};
+
+/// The version of this layout; a database of another one is thrown away.
+const VERSION: u32 = 1;
+const VERSION_KEY: &[u8] = &[0x01];
+const GENERATIONS: u8 = 0x02;
+const DROPPING: u8 = 0x03;
+const ROWS: u8 = 0x04;
+const PROGRESS: u8 = 0x00;
+const FAILURES: u8 = 0x01;
+const STATE: u8 = 0x02;
+
+/// The states of one definition, folded from the first entry on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Generation {
+    /// The digest inside the definition's CID.
+    pub definition: Digest,
+    /// Counts up with each rebuild, from 1.
+    pub number: u64,
+}
+
+/// Which generations of a definition there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Generations {
+    /// The one that is served.
+    #[n(0)]
+    pub live: u64,
+    /// The one that a rebuild is folding.
+    #[n(1)]
+    pub building: Option<u64>,
+}
+
+/// How far a generation is folded.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Progress {
+    /// The offset up to which all entries are folded.
+    #[n(0)]
+    pub offset: u64,
+    /// Whether it has reached the end of the journal once.
+    #[n(1)]
+    pub complete: bool,
+    /// How many entries failed.
+    #[n(2)]
+    pub failures: u64,
+}
+
+/// An entry that could not be folded.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Failure {
+    /// Where it was shown.
+    #[n(0)]
+    pub offset: u64,
+    /// The digest inside the activity's CID.
+    #[n(1)]
+    pub activity: Digest,
+    /// What went wrong.
+    #[n(2)]
+    pub error: String,
+}
+
+/// Why states can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A row that this version can't read.
+    #[error("a row of the projections can't be read: {0}")]
+    Row(#[from] minicbor::decode::Error),
+    /// A state that was a document value when it was written, and is none now.
+    #[error("the state of a projection can't be read: {0}")]
+    State(#[from] NotationError),
+}
+
+/// What is committed together.
+#[derive(Debug, Default)]
+pub struct Commit(Batch);
+
+impl Commit {
+    /// Says which generations of a definition there are.
+    pub fn generations(&mut self, definition: &Digest, generations: Generations) {
+        self.0.put(
+            generations_key(definition),
+            minicbor::to_vec(generations).expect("writing to a Vec can't fail"),
+        );
+    }
+
+    /// Forgets a definition; its generations have to be dropped as well.
+    pub fn forget(&mut self, definition: &Digest) {
+        self.0.delete(generations_key(definition));
+    }
+
+    /// Says that a generation is to be dropped, chunk by chunk.
+    pub fn dropping(&mut self, generation: Generation) {
+        self.0.put(under(DROPPING, generation), [1]);
+    }
+
+    /// Says how far a generation is folded.
+    pub fn progress(&mut self, generation: Generation, progress: Progress) {
+        self.0.put(
+            row(generation, PROGRESS, ""),
+            minicbor::to_vec(progress).expect("writing to a Vec can't fail"),
+        );
+    }
+
+    /// Keeps the account of failures.
+    pub fn failures(&mut self, generation: Generation, failures: &[Failure]) {
+        self.0.put(
+            row(generation, FAILURES, ""),
+            minicbor::to_vec(failures).expect("writing to a Vec can't fail"),
+        );
+    }
+
+    /// Sets the state of a key.
+    pub fn state(&mut self, generation: Generation, key: &str, state: &Value) {
+        self.0.put(row(generation, STATE, key), cbor::write(state));
+    }
+
+    /// Whether there is nothing to commit.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The states of all projections. One thread commits; any number read beside it. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct Projections(Arc<dyn Engine>);
+
+impl Projections {
+    /// In an engine that holds nothing else.
+    #[must_use]
+    pub fn over(engine: Arc<dyn Engine>) -> Self {
+        Self(engine)
+    }
+
+    /// Opens those of a data directory; of another layout they are thrown away.
+    pub(crate) fn open(dir: &Path, kind: EngineKind) -> Result<Self, EngineError> {
+        let dir = dir.join(format!("projections-{kind}"));
+        let mut engine = engine::open(kind, &dir)?;
+        let version = engine.get(VERSION_KEY)?;
+        if version
+            .as_deref()
+            .is_some_and(|found| found != VERSION.to_be_bytes())
+        {
+            drop(engine);
+            std::fs::remove_dir_all(&dir).map_err(|source| EngineError::Open {
+                kind,
+                dir: dir.clone(),
+                source: source.into(),
+            })?;
+            engine = engine::open(kind, &dir)?;
+        }
+        if version.as_deref() != Some(&VERSION.to_be_bytes()) {
+            let mut batch = Batch::new();
+            batch.put(VERSION_KEY, VERSION.to_be_bytes());
+            engine.commit(batch)?;
+        }
+        Ok(Self(engine))
+    }
+
+    /// The generations of a definition; none when it was never folded here.
+    ///
+    /// # Errors
+    /// When the database can't be read; so for all of these.
+    pub fn generations(&self, definition: &Digest) -> Result<Option<Generations>, ProjectionError> {
+        self.decoded(&generations_key(definition))
+    }
+
+    /// How far a generation is folded.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn progress(&self, generation: Generation) -> Result<Progress, ProjectionError> {
+        let progress = self.decoded(&row(generation, PROGRESS, ""))?;
+        Ok(progress.unwrap_or_default())
+    }
+
+    /// The newest failures of a generation, oldest first.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn failures(&self, generation: Generation) -> Result<Vec<Failure>, ProjectionError> {
+        let failures = self.decoded(&row(generation, FAILURES, ""))?;
+        Ok(failures.unwrap_or_default())
+    }
+
+    /// The state of a key, if anything was folded into it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn state(
+        &self,
+        generation: Generation,
+        key: &str,
+    ) -> Result<Option<Value>, ProjectionError> {
+        let bytes = self.0.get(&row(generation, STATE, key))?;
+        Ok(bytes.map(|bytes| cbor::read(&bytes)).transpose()?)
+    }
+
+    /// The states of a generation by key, in the order of the keys' bytes, behind `after`, at most
+    /// `limit`; all from one moment.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn states(
+        &self,
+        generation: Generation,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Value)>, ProjectionError> {
+        let prefix = row(generation, STATE, "");
+        let mut from = prefix.clone();
+        if let Some(after) = after {
+            from.extend(after.as_bytes());
+            from.push(0);
+        }
+        let rows = self.0.scan(&from, &prefix_end(&prefix), limit, false)?;
+        rows.into_iter()
+            .map(|(key, bytes)| {
+                let key = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+                Ok((key, cbor::read(&bytes)?))
+            })
+            .collect()
+    }
+
+    /// Applies what belongs together; durable only with the next [`Projections::flush`].
+    ///
+    /// # Errors
+    /// When it can't be written: the database must then be opened anew.
+    pub fn commit(&self, commit: Commit) -> Result<(), ProjectionError> {
+        Ok(self.0.commit(commit.0)?)
+    }
+
+    /// Makes everything committed so far durable.
+    ///
+    /// # Errors
+    /// As of [`Projections::commit`].
+    pub fn flush(&self) -> Result<(), ProjectionError> {
+        Ok(self.0.flush()?)
+    }
+
+    /// Generations that are still to be dropped.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn to_drop(&self) -> Result<Vec<Generation>, ProjectionError> {
+        let rows = self.0.scan_prefix(&[DROPPING], 1_000, false)?;
+        Ok(rows.iter().filter_map(|(key, _)| named(key)).collect())
+    }
+
+    /// Drops up to `limit` rows of a generation; whether that was all of it.
+    ///
+    /// # Errors
+    /// As of [`Projections::commit`].
+    pub fn drop_some(&self, generation: Generation, limit: usize) -> Result<bool, ProjectionError> {
+        let rows = self.0.scan_prefix(&under(ROWS, generation), limit, false)?;
+        let is_last = rows.len() < limit;
+        let mut batch = Batch::new();
+        for (key, _) in rows {
+            batch.delete(key);
+        }
+        if is_last {
+            batch.delete(under(DROPPING, generation));
+        }
+        self.0.commit(batch)?;
+        Ok(is_last)
+    }
+
+    fn decoded<T: for<'b> Decode<'b, ()>>(&self, key: &[u8]) -> Result<Option<T>, ProjectionError> {
+        let bytes = self.0.get(key)?;
+        Ok(bytes.map(|bytes| minicbor::decode(&bytes)).transpose()?)
+    }
+}
+
+fn generations_key(definition: &Digest) -> Vec<u8> {
+    [&[GENERATIONS], &definition.as_bytes()[..]].concat()
+}
+
+fn under(table: u8, generation: Generation) -> Vec<u8> {
+    let Generation { definition, number } = generation;
+    [&[table], &definition.as_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+fn row(generation: Generation, kind: u8, key: &str) -> Vec<u8> {
+    let mut row = under(ROWS, generation);
+    row.push(kind);
+    row.extend(key.as_bytes());
+    row
+}
+
+/// The generation that a key of [`DROPPING`] names.
+fn named(key: &[u8]) -> Option<Generation> {
+    let (digest, number) = key.get(1..)?.split_last_chunk()?;
+    Some(Generation {
+        definition: <[u8; 32]>::try_from(digest).ok()?.into(),
+        number: u64::from_be_bytes(*number),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::MemoryEngine;
+
+    fn generation(number: u64) -> Generation {
+        Generation {
+            definition: Digest::of(b"p"),
+            number,
+        }
+    }
+
+    #[test]
+    fn states_lie_beside_each_other_and_are_dropped_as_a_whole() {
+        let rows = Projections::over(Arc::new(MemoryEngine::default()));
+        let mut commit = Commit::default();
+        for number in [1, 2] {
+            commit.progress(
+                generation(number),
+                Progress {
+                    offset: number,
+                    ..Progress::default()
+                },
+            );
+            for key in ["", "a", "ab", "b"] {
+                commit.state(generation(number), key, &Value::from(key));
+            }
+        }
+        commit.dropping(generation(1));
+        rows.commit(commit).expect("committed");
+        let keys = |number, after, limit| {
+            let states = rows.states(generation(number), after, limit).expect("read");
+            states.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(1, None, 9), ["", "a", "ab", "b"]);
+        assert_eq!(keys(1, Some("a"), 1), ["ab"]);
+        assert_eq!(rows.to_drop().expect("read"), [generation(1)]);
+        while !rows.drop_some(generation(1), 2).expect("dropped") {}
+        assert!(rows.to_drop().expect("read").is_empty());
+        assert!(keys(1, None, 9).is_empty());
+        assert_eq!(rows.progress(generation(1)).expect("read").offset, 0);
+        assert_eq!(keys(2, None, 9).len(), 4);
+        assert_eq!(rows.progress(generation(2)).expect("read").offset, 2);
+    }
+
+    #[test]
+    fn the_keys_are_what_they_were() {
+        let hex = |bytes: Vec<u8>| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        insta::assert_snapshot!(
+            [
+                hex(generations_key(&Digest::of(b"p"))),
+                hex(under(DROPPING, generation(1))),
+                hex(row(generation(1), PROGRESS, "")),
+                hex(row(generation(1), STATE, "k")),
+            ]
+            .join("\n")
+        );
+    }
+}
