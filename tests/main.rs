@@ -14,6 +14,7 @@ mod lock;
 mod main_job;
 mod outage;
 mod peers;
+mod projections;
 mod reflection;
 mod scripts;
 mod shutdown;

@@ -86,9 +86,11 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::Conflict => tonic::Code::AlreadyExists,
         Code::KeysUnresolved | Code::QueueFull => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
-        Code::Equivocation | Code::BadSignature | Code::NoActiveKey | Code::Unresolvable => {
-            tonic::Code::FailedPrecondition
-        }
+        Code::Equivocation
+        | Code::BadSignature
+        | Code::NoActiveKey
+        | Code::Unresolvable
+        | Code::TooFarBack => tonic::Code::FailedPrecondition,
         _ => tonic::Code::InvalidArgument,
     }
 }

@@ -250,6 +250,13 @@ impl Running {
         let (stop, delivery) = (self.tasks.workers.clone(), Arc::clone(delivery));
         self.tasks
             .worker("deliveries", async move { Ok(delivery.run(stop).await?) });
+        for definition in genesis::definitions() {
+            // What the kernel does itself, and what is no projection, is nothing to fold by.
+            let _is_folded = self.node.folds().activate(definition);
+        }
+        let (stop, folds) = (self.tasks.workers.clone(), self.node.folds().clone());
+        self.tasks
+            .worker("projections", async move { Ok(folds.run(stop).await?) });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
         self.tasks.worker("answers to follows", async move {
             node.run(stop).await;

@@ -38,12 +38,13 @@ pub enum Code {
     MethodNotAllowed,
     Conflict,
     Unresolvable,
+    TooFarBack,
     Internal,
 }
 
 impl Code {
     /// Every code, in the order of the pipeline.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RateLimited,
         Self::Blocked,
         Self::TooLarge,
@@ -71,6 +72,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::Conflict,
         Self::Unresolvable,
+        Self::TooFarBack,
         Self::Internal,
     ];
 
@@ -105,6 +107,7 @@ impl Code {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::Conflict => "conflict",
             Self::Unresolvable => "unresolvable",
+            Self::TooFarBack => "too-far-back",
             Self::Internal => "internal",
         }
     }
@@ -129,7 +132,8 @@ impl Code {
             | Self::ObjectSchema
             | Self::Validator
             | Self::UndefinedVerb
-            | Self::Unresolvable => 422,
+            | Self::Unresolvable
+            | Self::TooFarBack => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::KeysUnresolved | Self::QueueFull => 503,

@@ -101,6 +101,9 @@ fn written(state: &AdminState) -> String {
         Ok(count) => gauge(&mut page, "fedsx_actors", "Actors of this instance.", count),
         Err(error) => tracing::error!(%error, "the actors can't be counted"),
     }
+    let help = "Entries that the projection furthest behind has still to fold.";
+    let lag = state.http.node().folds().lag();
+    gauge(&mut page, "fedsx_projections_lag", help, lag);
     (state.gauges)(&mut page);
     page
 }

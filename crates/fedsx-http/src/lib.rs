@@ -16,6 +16,7 @@ mod metrics;
 mod negotiate;
 mod outbox;
 mod problem;
+mod projections;
 mod query;
 mod request_id;
 mod router;

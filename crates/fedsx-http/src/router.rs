@@ -1,6 +1,6 @@
 //! Every route of the public listener, and what the routes share.
 //!
-//! Design, section 11. Deliberately absent until their time: definitions, types, projections,
+//! Design, section 11. Deliberately absent until their time: definitions, types,
 //! `/inbox/batch`, `/log/…`, pages, and everything that takes a token.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::surface::{Clock, Surface};
-use crate::{actor, document, forwarded, inbox, outbox, wellknown};
+use crate::{actor, document, forwarded, inbox, outbox, projections, wellknown};
 
 /// What the surface can be told.
 #[derive(Clone, Debug)]
@@ -161,6 +161,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/actors/{name}/activities/{id}", get(document::activity))
         .route("/actors/{name}/objects/{id}", get(document::object))
         .route("/artifacts/{cid}", get(document::artifact))
+        .route("/projections", get(projections::list))
+        .route("/projections/{name}", get(projections::one))
         .with_state(state)
         .layer(admission)
         .layer(surface)

@@ -7,6 +7,7 @@
 
 mod actors;
 mod fault;
+mod fold;
 mod ingest;
 mod programs;
 mod publish;
@@ -32,6 +33,7 @@ use fedsx_store::vault::Vault;
 use fedsx_store::{Store, View, WriterHandle};
 
 pub use actors::NewActor;
+pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use publish::{PublishOptions, Published};
 
@@ -66,6 +68,7 @@ struct Inner {
     webfinger: WebFinger,
     clock: Clock,
     programs: programs::Programs,
+    folds: Folds,
     /// The last `published` of each actor. Held while its next activity is signed and queued, so that
     /// times, places and order agree.
     last_published: Mutex<HashMap<ActorNo, Arc<Mutex<i64>>>>,
@@ -94,6 +97,7 @@ impl Node {
             webfinger: parts.webfinger,
             clock,
             programs: programs::Programs::new(),
+            folds: Folds::new(parts.store.view(), parts.store.projections()),
             last_published: Mutex::default(),
             on_contact: OnceLock::new(),
         }))
@@ -121,6 +125,12 @@ impl Node {
     #[must_use]
     pub fn peers(&self) -> &Peers {
         &self.0.peers
+    }
+
+    /// The projections.
+    #[must_use]
+    pub fn folds(&self) -> &Folds {
+        &self.0.folds
     }
 
     /// Now, Unix milliseconds.

@@ -41,6 +41,7 @@ pub(crate) struct Instance {
     store: Store,
     options: StoreOptions,
     dir: TempDir,
+    net: Net,
     carried: Mutex<BTreeMap<u32, u64>>,
 }
 
@@ -53,10 +54,15 @@ impl Net {
             engine,
             segment_bytes: 4 << 20,
             flush_every: Duration::from_secs(1),
-            base_url: base_url.clone(),
+            base_url,
             secret: Some(vec![7; 32]),
         };
-        let dir = TempDir::new().expect("a directory");
+        self.open(options, TempDir::new().expect("a directory"))
+    }
+
+    fn open(&self, options: StoreOptions, dir: TempDir) -> Instance {
+        let base_url = options.base_url.clone();
+        let authority = base_url.trim_start_matches("https://");
         let (store, _) = Store::open(dir.path(), &options).expect("opens");
         let ticks = Arc::clone(&self.clock_ms);
         let clock: Clock = Arc::new(move || ticks.fetch_add(1, Ordering::Relaxed));
@@ -86,8 +92,15 @@ impl Net {
             store,
             options,
             dir,
+            net: self.clone(),
             carried: Mutex::default(),
         }
+    }
+
+    /// Nothing of an instance stays open.
+    fn forget(&self, options: &StoreOptions) {
+        let authority = options.base_url.trim_start_matches("https://");
+        self.nodes.lock().expect("lock").remove(authority);
     }
 
     fn answer(&self, request: &Request) -> Option<Map> {
@@ -258,8 +271,8 @@ impl Instance {
         self.resign(name, document)
     }
 
-    /// Closes the store, checks it, and compares the live index with one made anew. Returns the rows.
-    pub(crate) fn close_and_compare(self) -> u64 {
+    /// Opens the directory in a new instance, as after the end of a process.
+    pub(crate) fn reopened(self, net: &Net) -> Instance {
         let Self {
             node,
             store,
@@ -267,8 +280,25 @@ impl Instance {
             dir,
             ..
         } = self;
+        drop(node);
+        net.forget(&options);
+        store.close().expect("closes");
+        net.open(options, dir)
+    }
+
+    /// Closes the store, checks it, and compares the live index with one made anew. Returns the rows.
+    pub(crate) fn close_and_compare(self) -> u64 {
+        let Self {
+            node,
+            store,
+            options,
+            dir,
+            net,
+            ..
+        } = self;
         let live = store.digest().expect("reads");
         drop(node);
+        net.forget(&options);
         store.close().expect("closes");
         let report = check::verify(dir.path()).expect("reads");
         assert!(report.faults.is_empty(), "{:?}", report.faults);

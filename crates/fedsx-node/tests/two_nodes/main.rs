@@ -3,6 +3,7 @@
 
 mod definitions;
 mod harness;
+mod projections;
 
 use fedsx_core::cid::Cid;
 use fedsx_core::entry::LogId;

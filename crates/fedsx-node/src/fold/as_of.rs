@@ -1,0 +1,72 @@
+//! The state of a key as it was: folded again from the first entry on, within bounds.
+//!
+//! Deliberately absent: kept snapshots to begin from.
+
+use std::time::{Duration, Instant};
+
+use fedsx_core::definition::Projection;
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::value::Value;
+use fedsx_store::{ReadError, View};
+
+use super::entries::Entries;
+use crate::fault;
+
+/// How long it may take.
+const TIME_MAX: Duration = Duration::from_secs(10);
+/// Entries read at once.
+const CHUNK: usize = 64;
+
+pub(super) fn fold(
+    view: &View,
+    projection: &Projection,
+    key: &str,
+    offset: u64,
+) -> Result<Value, Refusal> {
+    let began = Instant::now();
+    let unreadable = |error: ReadError| fault::internal("the journal can't be read", &error);
+    let with_placed = projection.reads_actors();
+    let mut entries = Entries::new(view.clone());
+    let mut tail = view.tail(0);
+    let mut state = projection.initial.clone();
+    loop {
+        let chunk = tail.next(CHUNK).map_err(unreadable)?;
+        if chunk.is_empty() {
+            return Ok(state);
+        }
+        for entry in &chunk {
+            if entry.header.offset > offset {
+                return Ok(state);
+            }
+            if began.elapsed() > TIME_MAX {
+                let why = "folding the journal up to there takes more than 10 seconds";
+                return Err(Refusal::new(Code::TooFarBack, why));
+            }
+            let met = entries.meet(entry, with_placed).map_err(unreadable)?;
+            let Some(met) = met.filter(|met| projection.takes(met.activity())) else {
+                continue;
+            };
+            // What failed when it was folded first fails again, and leaves the state as it was.
+            let Ok(shown) = entries.show(&met) else {
+                continue;
+            };
+            if let Some(next) = next(projection, key, &state, &shown) {
+                state = next;
+            }
+        }
+    }
+}
+
+/// The next state of `key`; none where an entry leaves it as it is.
+fn next(
+    projection: &Projection,
+    key: &str,
+    state: &Value,
+    shown: &fedsx_core::projection::Shown,
+) -> Option<Value> {
+    let keys = projection.keys(shown).ok()?;
+    if !keys.iter().any(|have| have == key) {
+        return None;
+    }
+    projection.fold(state, shown).ok()
+}

@@ -1,0 +1,80 @@
+//! The states of a generation that are at hand, decoded: those changed since the last commit, and those
+//! used lately.
+//!
+//! What was used lately is kept in two halves; when the younger is full, it becomes the older, and what
+//! was the older is forgotten.
+
+use std::collections::HashMap;
+
+use fedsx_core::value::Value;
+
+/// What one half may weigh, bytes as of [`Value::weight`].
+const HALF_BYTES: u64 = 4 << 20;
+/// What a state takes beside its weight, bytes.
+const EACH_BYTES: u64 = 128;
+
+#[derive(Default)]
+pub(super) struct Cache {
+    changed: HashMap<String, Value>,
+    changed_bytes: u64,
+    younger: HashMap<String, Value>,
+    younger_bytes: u64,
+    older: HashMap<String, Value>,
+}
+
+impl Cache {
+    /// The state of a key, if it is at hand.
+    pub(super) fn look_up(&self, key: &str) -> Option<&Value> {
+        let halves = || self.younger.get(key).or_else(|| self.older.get(key));
+        self.changed.get(key).or_else(halves)
+    }
+
+    /// Sets the state of a key.
+    pub(super) fn change(&mut self, key: String, state: Value) {
+        let gained = weigh(&key, &state);
+        let (lost, bytes) = match self.changed.get_mut(&key) {
+            Some(have) => {
+                let lost = weigh(&key, have);
+                *have = state;
+                (lost, self.changed_bytes)
+            }
+            None => {
+                self.changed.insert(key, state);
+                (0, self.changed_bytes)
+            }
+        };
+        self.changed_bytes = bytes.saturating_add(gained).saturating_sub(lost);
+    }
+
+    /// What the changed states weigh.
+    pub(super) const fn changed_bytes(&self) -> u64 {
+        self.changed_bytes
+    }
+
+    /// What is to be committed.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.changed.iter().map(|(key, state)| (&**key, state))
+    }
+
+    /// Everything changed is committed.
+    pub(super) fn committed(&mut self) {
+        self.changed_bytes = 0;
+        for (key, state) in std::mem::take(&mut self.changed) {
+            self.younger_bytes += weigh(&key, &state);
+            if let Some(had) = self.younger.insert(key, state) {
+                self.younger_bytes = self.younger_bytes.saturating_sub(had.weight());
+            }
+            if self.younger_bytes > HALF_BYTES {
+                self.younger_bytes = 0;
+                self.older = std::mem::take(&mut self.younger);
+            }
+        }
+    }
+}
+
+fn weigh(key: &str, state: &Value) -> u64 {
+    state
+        .weight()
+        .saturating_add(key.len() as u64)
+        .saturating_add(EACH_BYTES)
+}
