@@ -250,10 +250,6 @@ impl Running {
         let (stop, delivery) = (self.tasks.workers.clone(), Arc::clone(delivery));
         self.tasks
             .worker("deliveries", async move { Ok(delivery.run(stop).await?) });
-        for definition in genesis::definitions() {
-            // What the kernel does itself, and what is no projection, is nothing to fold by.
-            let _is_folded = self.node.folds().activate(definition);
-        }
         let (stop, folds) = (self.tasks.workers.clone(), self.node.folds().clone());
         self.tasks
             .worker("projections", async move { Ok(folds.run(stop).await?) });

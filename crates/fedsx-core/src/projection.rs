@@ -85,7 +85,7 @@ pub enum FoldError {
 }
 
 impl Projection {
-    /// Whether it folds such activities at all.
+    /// Whether it folds such activities at all; those whose verb means nothing here it does not.
     #[must_use]
     pub fn takes(&self, activity: &Activity) -> bool {
         let in_scope = match self.scope {
@@ -93,7 +93,8 @@ impl Projection {
             Scope::Private => true,
         };
         let on = self.on.as_ref();
-        in_scope && on.is_none_or(|verbs| verbs.contains(&activity.verb))
+        let is_defined = activity.mark.is_none();
+        in_scope && is_defined && on.is_none_or(|verbs| verbs.contains(&activity.verb))
     }
 
     /// Whether its keys depend on the logs that an entry joins, so that it is shown an entry again when
@@ -205,6 +206,7 @@ mod tests {
             backfilled: false,
             audience: Vec::new(),
             definitions: Vec::new(),
+            mark: None,
         }
     }
 

@@ -89,6 +89,8 @@ pub struct Overview {
     pub failures: u64,
     /// How far a rebuild is.
     pub rebuilding: Option<u64>,
+    /// The generation of states that is served: a rebuild puts the next in its place.
+    pub generation: u64,
 }
 
 /// The state of a projection, or of one of its keys.
@@ -342,7 +344,9 @@ impl Active {
 
     fn overview(&self) -> Overview {
         let Standing {
-            progress, building, ..
+            live,
+            progress,
+            building,
         } = *self.standing.borrow();
         let projection = self.projection();
         Overview {
@@ -354,6 +358,7 @@ impl Active {
             complete: progress.complete,
             failures: progress.failures,
             rebuilding: building,
+            generation: live,
         }
     }
 

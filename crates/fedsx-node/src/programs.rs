@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fedsx_core::cid::Digest;
 use fedsx_core::decide::schema::{Circumstances, Judges};
-use fedsx_core::definition::Definition;
+use fedsx_core::definition::{Definition, Kind};
 use fedsx_core::entry::{Control, Mark, Role};
 use fedsx_core::genesis::definitions;
 use fedsx_core::refusal::Refusal;
@@ -96,6 +96,7 @@ impl Node {
         let defined = self.0.view.definitions(before.through());
         let defined = defined.map_err(fault::read)?;
         if defined.is_empty() {
+            self.fold_what_is_meant(&before);
             return Ok(());
         }
         let mut registry = Registry::clone(&before);
@@ -104,8 +105,21 @@ impl Node {
                 registry.add(active);
             }
         }
+        self.fold_what_is_meant(&registry);
         programs.current.send_replace(Arc::new(registry));
         Ok(())
+    }
+
+    /// Has the projections folded that their names mean in this generation.
+    fn fold_what_is_meant(&self, registry: &Registry) {
+        for active in registry.active(Some(Kind::Projection)) {
+            let definition = &active.definition;
+            let meant = registry.resolve(Kind::Projection, definition.name(), None);
+            if meant.is_some_and(|meant| meant.definition.digest() == definition.digest()) {
+                // One that the kernel does itself is nothing to fold by.
+                let _is_folded = self.0.folds.activate(definition);
+            }
+        }
     }
 
     fn active(&self, defined: Defined) -> Result<Option<Active>, Refusal> {

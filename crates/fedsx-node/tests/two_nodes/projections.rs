@@ -50,16 +50,22 @@ async fn folded(instance: &Instance, rebuild: bool) -> Folds {
             folds.wait(&overview.name, applied).await.expect("there");
         }
         if rebuild {
-            for overview in folds.list() {
+            let before = folds.list();
+            for overview in &before {
                 folds.rebuild(&overview.name).expect("there");
             }
-            // A rebuild is begun by the worker, and seen to be over when none is under way again.
-            while folds.list().iter().all(|one| one.rebuilding.is_none()) {
-                tokio::task::yield_now().await;
-            }
-            while folds.list().iter().any(|one| one.rebuilding.is_some()) {
-                tokio::task::yield_now().await;
-            }
+            let is_rebuilt = || {
+                let mut pairs = before.iter().zip(folds.list());
+                pairs.all(|(before, now)| now.generation > before.generation)
+            };
+            let rebuilt = async {
+                while !is_rebuilt() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let deadline = std::time::Duration::from_secs(60);
+            let in_time = tokio::time::timeout(deadline, rebuilt).await;
+            in_time.expect("all are rebuilt");
         }
         stop.cancel();
     };
