@@ -3,7 +3,7 @@
 
 use super::Source;
 
-pub(super) const BUNDLE: &str = "baga6yaqseawtt23reilrrvy64id46h5ee4vjzcc5rvsfihlt2wt27t2uit2n2";
+pub(super) const BUNDLE: &str = "baga6yaqseab4txg3ww3ggo2py5jux4bqjnhc5bld5c7366u5mhqx4f7w23qhc";
 
 macro_rules! sources {
     ($($section:literal: $($name:literal),*;)*) => {
