@@ -141,11 +141,14 @@ fn settled(
         }
         (_, Value::List(list)) => {
             let levels = inside(list.len())?;
-            let before = before.and_then(Value::as_list);
+            let empty = List::default();
+            let mut stood = Standing::of(before.and_then(Value::as_list).unwrap_or(&empty));
             let mut whole: Option<Vec<Value>> = None;
             for (at, item) in list.iter().enumerate() {
-                let stood = before.and_then(|before| before.get(at));
-                if let Some(item) = settled(stood, item, levels)? {
+                if stood.is_next(item) {
+                    continue;
+                }
+                if let Some(item) = settled(stood.next(), item, levels)? {
                     whole.get_or_insert_with(|| list.iter().cloned().collect())[at] = item;
                 }
             }
@@ -156,6 +159,50 @@ fn settled(
             let is_other = matches!((scalar, &document), (Value::Double(_), Value::Int(_)));
             Ok(is_other.then_some(document))
         }
+    }
+}
+
+/// A list as it was before, while the list made of it is walked: what was put in or left out moves what
+/// stands behind it.
+struct Standing<'a> {
+    list: &'a List,
+    /// The first that was not met again yet.
+    at: usize,
+    /// Items walked since one was met.
+    unmet: usize,
+}
+
+impl<'a> Standing<'a> {
+    /// How far a changed list is looked into for an item.
+    const REACH: usize = 4;
+
+    const fn of(list: &'a List) -> Self {
+        Self {
+            list,
+            at: 0,
+            unmet: 0,
+        }
+    }
+
+    fn next(&self) -> Option<&'a Value> {
+        self.list.get(self.at)
+    }
+
+    /// Whether an item is one of the next, the same and not only equal.
+    fn is_next(&mut self, item: &Value) -> bool {
+        let is_same = |stood: &Value| match (stood, item) {
+            (Value::Map(stood), Value::Map(item)) => stood.is_same(item),
+            (Value::List(stood), Value::List(item)) => stood.is_same(item),
+            _ => false,
+        };
+        let reach = self.unmet.min(Self::REACH);
+        let mut near = self.at..=self.at + reach;
+        let met = near.find(|at| self.list.get(*at).is_some_and(is_same));
+        match met {
+            Some(at) => (self.at, self.unmet) = (at + 1, 0),
+            None => self.unmet += 1,
+        }
+        met.is_some()
     }
 }
 
@@ -361,6 +408,28 @@ mod tests {
         }
         let same = to_document_from(&before, before.clone());
         assert_eq!(same, Ok(before));
+    }
+
+    #[test]
+    fn a_changed_list_is_held_to_the_profile_wherever_it_changed() {
+        let record = |n: i64| Value::from(Map::from([("n", Value::Int(n))]));
+        let before: Vec<Value> = (0..60).map(record).collect();
+        let odd = || Value::from(Map::from([("n", Value::Double(9.0))]));
+        for at in [0, 1, 30, 59] {
+            let mut inserted = before.clone();
+            inserted.insert(at, odd());
+            inserted.truncate(60);
+            let mut replaced = before.clone();
+            replaced.splice(at..(at + 7).min(60), [odd(), record(7), odd()]);
+            let mut removed = before.clone();
+            removed.drain(at..(at + 6).min(60));
+            removed.push(odd());
+            for after in [inserted, replaced, removed] {
+                let (before, after) = (Value::from(before.clone()), Value::from(after));
+                let whole = to_document(&after);
+                assert_eq!(to_document_from(&before, after), whole, "{at}");
+            }
+        }
     }
 
     #[test]

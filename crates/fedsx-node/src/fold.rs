@@ -14,6 +14,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ use worker::Worker;
 /// How long a reader may wait for an offset to be folded.
 pub const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How much the fold thread stands back behind the others (nice).
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// The projections of an instance. A clone is the same.
 #[derive(Clone)]
 pub struct Folds(Arc<Shared>);
@@ -45,6 +50,8 @@ struct Shared {
     active: Mutex<BTreeMap<String, Arc<Active>>>,
     orders: Mutex<Vec<Order>>,
     wake: Notify,
+    /// Readers that wait for an offset.
+    awaited: AtomicUsize,
 }
 
 /// What the worker is to do; in the order given.
@@ -126,6 +133,7 @@ impl Folds {
             active: Mutex::default(),
             orders: Mutex::default(),
             wake: Notify::new(),
+            awaited: AtomicUsize::new(0),
         }))
     }
 
@@ -190,6 +198,7 @@ impl Folds {
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name("fedsx-fold".to_owned());
         let started = thread.spawn(move || {
+            yield_to_others();
             let outcome = Worker::new(self.0).and_then(|worker| worker.run(&runtime, &stop));
             // Nobody listens any more when the process is cutting what takes too long.
             let _gone = tell.send(outcome);
@@ -236,6 +245,7 @@ impl Folds {
     /// `not-found`.
     pub async fn wait(&self, name: &str, offset: u64) -> Result<(), Refusal> {
         let mut standing = self.named(name)?.standing.subscribe();
+        let _awaited = Awaited::by(&self.0);
         let folded = standing.wait_for(|standing| standing.progress.offset >= offset);
         // Whoever waited too long is told what there is.
         let _in_time = tokio::time::timeout(WAIT_MAX, folded).await;
@@ -317,7 +327,28 @@ impl Folds {
     }
 }
 
+/// While it lives, what is folded is committed at once.
+struct Awaited<'a>(&'a Shared);
+
+impl<'a> Awaited<'a> {
+    fn by(shared: &'a Shared) -> Self {
+        shared.awaited.fetch_add(1, Ordering::Relaxed);
+        shared.wake.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
+    fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed) > 0
+    }
+
     fn active(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Active>>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -387,6 +418,15 @@ impl Active {
                 return Ok((overview, answer));
             }
         }
+    }
+}
+
+/// Lets the calling thread have a tenth of what one that takes requests has, where both want a core: what
+/// comes in is accepted before it is looked at. Elsewhere than on Linux it would be the whole process.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "projections are folded at the priority of everything else");
     }
 }
 

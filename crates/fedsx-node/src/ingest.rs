@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fedsx_core::address::Origin;
 use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
-use fedsx_core::decide::schema::{Circumstances, Judges};
+use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::decide::{Decision, Draft};
 use fedsx_core::envelope::Document;
 use fedsx_core::evidence::{Delivery, Need};
@@ -161,8 +161,9 @@ impl Node {
     async fn judge_draft(&self, draft: &mut Draft, act: Map) -> Result<(), Refusal> {
         let registry = self.registry();
         let activity = &draft.activity;
-        let judges = Judges::of(&registry, &act);
-        let followed = judges.has_validators() && self.is_followed(draft)?;
+        // Only validators ask for it.
+        let has_validators = !registry.validators(&activity.verb).is_empty();
+        let followed = has_validators && self.is_followed(draft)?;
         let circumstances = Circumstances {
             digest: Some(activity.digest),
             received_ms: draft.received_ms,

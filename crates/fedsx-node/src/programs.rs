@@ -142,7 +142,7 @@ impl Node {
 
     /// Stages 9 and 10.
     pub(crate) async fn judge(&self, question: Question) -> Result<Judged, Refusal> {
-        let (definitions, is_foreign) = {
+        let definitions = {
             let judges = question.judges();
             if judges.is_undefined() {
                 return Ok(Judged {
@@ -150,23 +150,23 @@ impl Node {
                     ..Judged::default()
                 });
             }
-            (judges.named(), judges.is_foreign())
+            if !judges.is_foreign() {
+                judges.judge(&question.act, &question.circumstances)?;
+                return Ok(Judged::default());
+            }
+            judges.named()
         };
-        if is_foreign {
-            let place = Arc::clone(&self.0.programs.places).acquire_owned().await;
-            let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
-            // The place is held as long as the evaluation runs, also when whoever asked is gone.
-            let judged = tokio::task::spawn_blocking(move || {
-                let judged = question.judge();
-                drop(place);
-                judged
-            });
+        let place = Arc::clone(&self.0.programs.places).acquire_owned().await;
+        let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
+        // The place is held as long as the evaluation runs, also when whoever asked is gone.
+        let judged = tokio::task::spawn_blocking(move || {
+            let judged = question.judge();
+            drop(place);
             judged
-                .await
-                .map_err(|error| fault::internal("the judging broke", &error))??;
-        } else {
-            question.judge()?;
-        }
+        });
+        judged
+            .await
+            .map_err(|error| fault::internal("the judging broke", &error))??;
         Ok(Judged {
             definitions,
             mark: None,

@@ -123,12 +123,6 @@ impl<'a> Judges<'a> {
             .any(|active| active.authority != Authority::Genesis)
     }
 
-    /// Whether validators judge it, who ask for the circumstances.
-    #[must_use]
-    pub const fn has_validators(&self) -> bool {
-        !self.validators.is_empty()
-    }
-
     /// The digests of those that an entry names: all but genesis.
     #[must_use]
     pub fn named(&self) -> Vec<Digest> {

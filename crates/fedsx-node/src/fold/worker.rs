@@ -2,7 +2,7 @@
 //!
 //! It reads the journal once for all projections that stand at the same offset; one that is behind is
 //! brought up in slices, in turn with the others, and joins them where it catches up. State and offset
-//! are committed together, each 4,096 entries or 250 ms, and durable each second: after a crash it goes
+//! are committed together, each 4,096 entries or 250 ms, at once where a reader waits, and durable each second: after a crash it goes
 //! on from what is committed. Projections that wait their turn hold up nothing but each other.
 
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use fedsx_store::projections::{Commit, Generation, Generations};
 use fedsx_store::{ReadError, Stored, Tail};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::entries::Entries;
@@ -22,6 +23,9 @@ use super::{Active, FoldFailed, Order, Shared};
 const COMMIT_ENTRIES: usize = 4_096;
 /// How long an entry may be folded and not committed.
 const COMMIT_TIME: Duration = Duration::from_millis(250);
+/// How long entries gather before they are folded, so that the thread does not wake for each batch of
+/// the writer.
+const GATHER_TIME: Duration = Duration::from_millis(20);
 /// What states changed since the last commit may weigh together, bytes.
 const COMMIT_BYTES: u64 = 32 << 20;
 /// How long what is committed may not be durable.
@@ -77,7 +81,8 @@ impl Worker {
             {
                 self.to_drop.pop();
             }
-            if self.pending > 0 && self.committed.elapsed() >= COMMIT_TIME {
+            let is_due = self.committed.elapsed() >= COMMIT_TIME || self.shared.is_awaited();
+            if self.pending > 0 && is_due {
                 self.commit()?;
             }
             self.swap()?;
@@ -96,14 +101,22 @@ impl Worker {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = self.shared.wake.notified() => {}
-                    // Ends with the store, which stops this as well.
-                    Ok(()) = applied.changed() => {}
+                    () = self.more(&mut applied) => {}
                     () = tokio::time::sleep(pause) => {}
                 }
             });
         }
         self.commit()?;
         Ok(self.shared.rows.flush()?)
+    }
+
+    /// Until there is more to fold and, unless somebody waits for it, some of it has gathered.
+    async fn more(&self, applied: &mut watch::Receiver<u64>) {
+        // Ends with the store, which stops the worker as well.
+        let is_more = applied.changed().await.is_ok();
+        if is_more && !self.shared.is_awaited() {
+            tokio::time::sleep(GATHER_TIME).await;
+        }
     }
 
     /// How long there is nothing to do if nothing comes in.
