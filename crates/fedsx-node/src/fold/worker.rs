@@ -2,8 +2,9 @@
 //!
 //! It reads the journal once for all projections that stand at the same offset; one that is behind is
 //! brought up in slices, in turn with the others, and joins them where it catches up. State and offset
-//! are committed together, each 4,096 entries or 250 ms, at once where a reader waits, and durable each second: after a crash it goes
-//! on from what is committed. Projections that wait their turn hold up nothing but each other.
+//! are committed together, each 4,096 entries or 250 ms, and at once where a reader waits or nothing more
+//! comes in; durable each second. After a crash it goes on from what is committed. Projections that wait
+//! their turn hold up nothing but each other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const COMMIT_TIME: Duration = Duration::from_millis(250);
 /// How long entries gather before they are folded, so that the thread does not wake for each batch of
 /// the writer.
 const GATHER_TIME: Duration = Duration::from_millis(20);
+/// When nothing came in for so long, what is folded is committed.
+const QUIET_TIME: Duration = Duration::from_millis(20);
 /// What states changed since the last commit may weigh together, bytes.
 const COMMIT_BYTES: u64 = 32 << 20;
 /// How long what is committed may not be durable.
@@ -96,38 +99,49 @@ impl Worker {
             if is_behind || !self.to_drop.is_empty() {
                 continue;
             }
-            let pause = self.pause();
-            runtime.block_on(async {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = self.shared.wake.notified() => {}
-                    () = self.more(&mut applied) => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
-            });
+            if self.rest(runtime, stop, &mut applied) && self.pending > 0 {
+                self.commit()?;
+            }
         }
         self.commit()?;
         Ok(self.shared.rows.flush()?)
     }
 
-    /// Until there is more to fold and, unless somebody waits for it, some of it has gathered.
-    async fn more(&self, applied: &mut watch::Receiver<u64>) {
-        // Ends with the store, which stops the worker as well.
-        let is_more = applied.changed().await.is_ok();
-        if is_more && !self.shared.is_awaited() {
-            tokio::time::sleep(GATHER_TIME).await;
-        }
+    /// Rests until there is something to do; whether it was quiet meanwhile. What comes in gathers for a
+    /// moment, unless somebody waits for it.
+    fn rest(
+        &self,
+        runtime: &Handle,
+        stop: &CancellationToken,
+        applied: &mut watch::Receiver<u64>,
+    ) -> bool {
+        let pause = self.pause();
+        runtime.block_on(async {
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = self.shared.wake.notified() => return false,
+                // Ends with the store, which stops this as well.
+                Ok(()) = applied.changed() => {}
+                () = tokio::time::sleep(pause) => return true,
+            }
+            if self.shared.is_awaited() {
+                return false;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.shared.wake.notified() => {}
+                () = tokio::time::sleep(GATHER_TIME) => {}
+            }
+            false
+        })
     }
 
     /// How long there is nothing to do if nothing comes in.
     fn pause(&self) -> Duration {
-        if self.pending > 0 {
-            COMMIT_TIME.saturating_sub(self.committed.elapsed())
-        } else {
-            match self.unflushed {
-                Some(since) => FLUSH_TIME.saturating_sub(since.elapsed()),
-                None => Duration::from_secs(3_600),
-            }
+        match self.unflushed {
+            _ if self.pending > 0 => QUIET_TIME,
+            Some(since) => FLUSH_TIME.saturating_sub(since.elapsed()),
+            None => Duration::from_secs(3_600),
         }
     }
 
