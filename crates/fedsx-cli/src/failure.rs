@@ -22,6 +22,18 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// An error with its causes, for people: each once, because some say their cause themselves.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.ends_with(&cause) {
+            sentence.push_str(": ");
+            sentence.push_str(&cause);
+        }
+    }
+    sentence
+}
+
 /// A command's end with a code of its own; any other error is [`Exit::Failed`].
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -103,4 +115,23 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let twice = fedsx_store::StoreError::Io {
+            what: "open",
+            dir: "d".into(),
+            source: std::io::Error::other("no disk"),
+        };
+        let error = anyhow::Result::<()>::Err(twice.into()).context("it can't start");
+        let said = sentence(&error.expect_err("a failure"));
+        assert_eq!(said, "it can't start: open in d: no disk");
+    }
 }

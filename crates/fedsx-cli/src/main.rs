@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to be done when stderr is gone too.
-            let _ = writeln!(anstream::stderr(), "fedsx: {error:#}");
+            let _ = writeln!(anstream::stderr(), "fedsx: {}", failure::sentence(&error));
             failure::exit_of(&error).into()
         }
     }

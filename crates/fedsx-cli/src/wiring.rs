@@ -33,7 +33,7 @@ use tokio::sync::oneshot;
 use crate::admin_file::{AdminFile, Written};
 use crate::args::Global;
 use crate::config::{Config, Server};
-use crate::failure::Failure;
+use crate::failure::{Failure, sentence};
 use crate::logging;
 use crate::output::stdout;
 use crate::shutdown::Signals;
@@ -86,7 +86,7 @@ async fn serve(global: &Global, config: Config, adopt: bool) -> anyhow::Result<(
     };
     match &ended {
         Ok(()) => tracing::info!("stopping; a second signal stops at once"),
-        Err(error) => tracing::error!(error = format!("{error:#}"), "stopping"),
+        Err(error) => tracing::error!(error = sentence(error), "stopping"),
     }
     let left = running.tasks.left();
     tokio::select! {

@@ -95,7 +95,7 @@ pub enum StoreError {
         found: String,
     },
     /// It was begun with another genesis.
-    #[error("{} was begun with another genesis: {source}. `fedsx serve --adopt-genesis` takes the new one", dir.display())]
+    #[error("{} was begun with another genesis (`fedsx serve --adopt-genesis` takes the new one): {source}", dir.display())]
     Genesis {
         /// The directory.
         dir: PathBuf,
