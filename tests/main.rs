@@ -18,3 +18,4 @@ mod projections;
 mod reflection;
 mod scripts;
 mod shutdown;
+mod triggers;

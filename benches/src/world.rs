@@ -162,6 +162,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
             audience: Vec::new(),
             definitions: Vec::new(),
             mark: None,
+            derived: None,
         },
         logs: vec![log],
         payload: Bytes::from_static(b"{}"),

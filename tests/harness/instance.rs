@@ -128,6 +128,11 @@ impl Instance {
         format!("acct:{name}@{}", self.authority())
     }
 
+    /// Another setting, for its next process.
+    pub(crate) fn set(&mut self, setting: &str) {
+        self.setup.settings.push(setting.to_owned());
+    }
+
     /// HTTP to its public listener.
     pub(crate) fn web(&self) -> Web {
         Web::new(self.url())

@@ -151,6 +151,10 @@ unary! {
     definitions: DefinitionsClient.list(ListDefinitionsRequest) -> ListDefinitionsResponse;
     /// `Definitions.Get`.
     definition: DefinitionsClient.get(GetDefinitionRequest) -> Definition;
+    /// `Definitions.Triggers`.
+    triggers: DefinitionsClient.triggers(ListTriggersRequest) -> ListTriggersResponse;
+    /// `Definitions.Subscriptions`.
+    subscriptions: DefinitionsClient.subscriptions(ListSubscriptionsRequest) -> ListSubscriptionsResponse;
     /// `Deliveries.Lanes`.
     lanes: DeliveriesClient.lanes(LanesRequest) -> LanesResponse;
     /// `Deliveries.DeadLetters`.

@@ -12,10 +12,11 @@ use crate::actors::named;
 use crate::proto::definitions_server::Definitions;
 use crate::proto::{
     self, DefineRequest, DefineResponse, GetDefinitionRequest, ListDefinitionsRequest,
-    ListDefinitionsResponse,
+    ListDefinitionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse,
+    ListTriggersRequest, ListTriggersResponse,
 };
 use crate::refused::{internal, status};
-use crate::{from_proto, page, to_proto};
+use crate::{from_proto, page, to_proto, triggers};
 
 /// The service.
 #[derive(Debug)]
@@ -77,6 +78,26 @@ impl Definitions for Service {
         request: Request<GetDefinitionRequest>,
     ) -> Result<Response<proto::Definition>, Status> {
         let answer = get(&self.node.registry(), &request.into_inner().cid);
+        answer
+            .map(Response::new)
+            .map_err(|refusal| status(&refusal))
+    }
+
+    async fn triggers(
+        &self,
+        request: Request<ListTriggersRequest>,
+    ) -> Result<Response<ListTriggersResponse>, Status> {
+        let answer = triggers::list(&self.node, &request.into_inner());
+        answer
+            .map(Response::new)
+            .map_err(|refusal| status(&refusal))
+    }
+
+    async fn subscriptions(
+        &self,
+        request: Request<ListSubscriptionsRequest>,
+    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
+        let answer = triggers::subscriptions(&self.node, &request.into_inner());
         answer
             .map(Response::new)
             .map_err(|refusal| status(&refusal))

@@ -22,6 +22,7 @@ mod serve;
 mod tail;
 mod timeline;
 mod to_proto;
+mod triggers;
 
 pub use deliveries::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection};
 pub use guard::Token;

@@ -145,6 +145,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         limit: Limit,
     },
+    /// What follows from activities here, and what came of it
+    Triggers(Limit),
+    /// What NAME selects from its logs
+    Subscriptions {
+        /// An actor of this instance
+        name: String,
+    },
     /// The definitions that this program brings
     #[command(subcommand)]
     Genesis(Genesis),
@@ -415,6 +422,8 @@ mod tests {
             "define pin.sx --as alice",
             "verbs --output json",
             "definitions --kind DefineActivity",
+            "triggers --limit 1",
+            "subscriptions alice",
             "follow alice acct:bob@127.0.0.1:9998",
             "unfollow alice acct:bob@127.0.0.1:9998",
             "follow-requests alice",

@@ -12,3 +12,4 @@ pub(crate) mod read;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod sx;
+pub(crate) mod triggers;

@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) delivery: Delivery,
     pub(crate) peers: Peers,
+    pub(crate) triggers: Triggers,
     pub(crate) log: Log,
 }
 
@@ -96,6 +97,13 @@ pub(crate) struct Peers {
     pub(crate) inbound_concurrent: usize,
     /// Such fetches that one address may cause in a minute.
     pub(crate) inbound_per_minute: u32,
+}
+
+/// What follows from activities.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Triggers {
+    /// Whether triggers meet what is appended; what they have not met waits for when they do.
+    pub(crate) run: bool,
 }
 
 /// The log on stderr.
@@ -183,6 +191,12 @@ impl Default for Peers {
     }
 }
 
+impl Default for Triggers {
+    fn default() -> Self {
+        Self { run: true }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -245,6 +259,7 @@ const SETTINGS: &[Known] = settings![
     peers.max_concurrent,
     peers.inbound_concurrent,
     peers.inbound_per_minute,
+    triggers.run,
     log.level,
     log.format,
 ];

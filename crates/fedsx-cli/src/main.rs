@@ -22,7 +22,9 @@ use clap::FromArgMatches as _;
 use clap_complete::Shell;
 
 use args::{Args, Command, Global};
-use commands::{actor, define, deliveries, demo, follow, genesis, post, read, status, store, sx};
+use commands::{
+    actor, define, deliveries, demo, follow, genesis, post, read, status, store, sx, triggers,
+};
 use config::Config;
 use failure::Failure;
 
@@ -93,6 +95,8 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Definitions { kind, limit } => {
             define::list(global, kind.unwrap_or_default(), limit).await
         }
+        Command::Triggers(limit) => triggers::list(global, limit).await,
+        Command::Subscriptions { name } => triggers::subscriptions(global, name).await,
         Command::Deliveries => deliveries::lanes(global).await,
         Command::DeadLetters { action } => deliveries::dead_letters(global, action).await,
         Command::Status { digest } => status::run(global, digest).await,

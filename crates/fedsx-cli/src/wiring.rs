@@ -253,6 +253,14 @@ impl Running {
         let (stop, folds) = (self.tasks.workers.clone(), self.node.folds().clone());
         self.tasks
             .worker("projections", async move { Ok(folds.run(stop).await?) });
+        if config.triggers.run {
+            let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+            let triggers = node.triggers().clone();
+            self.tasks.worker(
+                "triggers",
+                async move { Ok(triggers.run(node, stop).await?) },
+            );
+        }
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
         self.tasks.worker("answers to follows", async move {
             node.run(stop).await;

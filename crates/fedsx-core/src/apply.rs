@@ -5,6 +5,7 @@
 //! both give the same rows (design, section 4).
 
 mod between;
+mod trigger;
 
 use crate::cid::Digest;
 use crate::definition::Kind;
@@ -25,6 +26,10 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
     match &header.subject {
         Subject::Activity(activity) => {
             logs(state, activity, at, &mut rows)?;
+            if let Some(derived) = &activity.derived {
+                let (offset, now_ms) = (header.offset, header.received_ms);
+                trigger::derived(state, derived, now_ms, offset, &mut rows)?;
+            }
             if let Some(effect) = &activity.effect {
                 let moment = Moment {
                     state,
@@ -183,6 +188,9 @@ impl Moment<'_> {
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
             Effect::ActorDeleted { actor } => self.peer_gone(actor, rows),
+            Effect::Subscribed { .. } | Effect::Unsubscribed { .. } => {
+                trigger::subscription(self.state, activity, effect, at, rows)
+            }
             Effect::Defined { kind, name, digest } => {
                 let create = (activity.digest, at);
                 self.define(None, (*kind, name, *digest), create, rows);
@@ -241,6 +249,7 @@ impl Moment<'_> {
                 Ok(())
             }
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
+            Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
             Control::Role { actor, role, given } => {
                 if self.state.actor(*actor)?.is_some() {
                     rows.push(Row::Role {

@@ -51,5 +51,6 @@ fn terms() -> Map {
         ("objectCid", "fedsx:objectCid".into()),
         ("superseded", "fedsx:superseded".into()),
         ("supersededBy", reference("supersededBy")),
+        ("trigger", "fedsx:trigger".into()),
     ])
 }

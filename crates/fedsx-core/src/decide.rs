@@ -157,6 +157,11 @@ pub fn recheck(
             evidence,
         });
     }
+    if let Some(derived) = &activity.derived
+        && state.is_settled(&derived.source, &derived.trigger)?
+    {
+        return Ok(Recheck::Replay);
+    }
     if authority::changed(state, activity)? {
         return Ok(Recheck::Changed);
     }

@@ -5,7 +5,9 @@
 //! numbered fields (minicbor): fields are added with new numbers, and a number is never used again.
 //!
 //! Control entries whose numbers are kept for what comes later, and which this version refuses to
-//! read: 5 admitted, 6 erased, 7 host block, 9 trust policy, 10 expiry, 12 trigger settled.
+//! read: 5 admitted, 6 erased, 7 host block, 9 trust policy, 10 expiry.
+
+mod log;
 
 use minicbor::{Decode, Encode};
 
@@ -14,65 +16,9 @@ use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::key::KeyRecord;
 use crate::notation::Notation;
+use crate::trigger::{Derived, Settled};
 
-/// A local actor's number, given in the order of creation, from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
-#[cbor(transparent)]
-pub struct ActorNo(#[n(0)] pub u32);
-
-/// Which of an actor's two logs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Side {
-    /// What the actor published.
-    #[n(0)]
-    Outbox,
-    /// What reached the actor.
-    #[n(1)]
-    Inbox,
-}
-
-/// One local log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
-pub struct LogId {
-    /// Whose.
-    #[n(0)]
-    pub actor: ActorNo,
-    /// Which.
-    #[n(1)]
-    pub side: Side,
-}
-
-impl LogId {
-    /// The outbox log of `actor`.
-    #[must_use]
-    pub const fn outbox(actor: ActorNo) -> Self {
-        Self {
-            actor,
-            side: Side::Outbox,
-        }
-    }
-
-    /// The inbox log of `actor`.
-    #[must_use]
-    pub const fn inbox(actor: ActorNo) -> Self {
-        Self {
-            actor,
-            side: Side::Inbox,
-        }
-    }
-}
-
-/// A log and the place in it, from 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Joined {
-    /// The log.
-    #[n(0)]
-    pub log: LogId,
-    /// The place.
-    #[n(1)]
-    pub seq: u64,
-}
+pub use log::{ActorNo, Joined, LogId, Side};
 
 /// By what an activity was authenticated when it was received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -235,6 +181,23 @@ pub enum Effect {
         #[n(2)]
         digest: Digest,
     },
+    /// `Subscribe` by a local actor.
+    #[n(9)]
+    Subscribed {
+        /// The name of the subscription.
+        #[n(0)]
+        name: String,
+        /// The version of it, where that was named.
+        #[n(1)]
+        version: Option<Digest>,
+    },
+    /// `Undo` of a `Subscribe`.
+    #[n(10)]
+    Unsubscribed {
+        /// The `Subscribe`.
+        #[n(0)]
+        subscribe: Digest,
+    },
 }
 
 /// What a local actor may do beyond speaking for itself.
@@ -355,6 +318,9 @@ pub struct Activity {
     /// What is to be known of it besides.
     #[n(17)]
     pub mark: Option<Mark>,
+    /// What it follows from, where a trigger made it.
+    #[n(18)]
+    pub derived: Option<Derived>,
 }
 
 /// A change of kernel state that is no activity.
@@ -438,6 +404,9 @@ pub enum Control {
         #[n(0)]
         bundle: String,
     },
+    /// A trigger made nothing of an activity, and will not be asked again.
+    #[n(12)]
+    TriggerSettled(#[n(0)] Settled),
     /// Every relation with a peer ends, because the peer is gone.
     #[n(3)]
     PeerGone {

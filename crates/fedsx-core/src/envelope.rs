@@ -189,7 +189,14 @@ impl Envelope {
                     .ok_or_else(|| refuse("`published` must be an RFC 3339 date-time"))?,
             ),
         };
-        let object = object(map.get("object"))?;
+        let object = match map.get("object") {
+            // What it selects by may be named by a name or a CID.
+            Some(Value::Str(name)) if verb == "Subscribe" => {
+                let named = Map::from([("name", Value::Str(name.clone()))]);
+                Object::Embedded(None, named)
+            }
+            value => object(value)?,
+        };
         let recipients = Recipients::of(map)?;
         Ok(Self {
             id,

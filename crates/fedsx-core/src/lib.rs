@@ -27,4 +27,5 @@ pub mod refusal;
 pub mod registry;
 pub mod state;
 pub mod time;
+pub mod trigger;
 pub mod value;

@@ -34,3 +34,11 @@ pub const PROJECTION_KEYS: usize = 256;
 pub const PROJECTION_KEY_BYTES: usize = URL_BYTES;
 /// Failures of one projection of which the account is kept; the oldest go first.
 pub const PROJECTION_FAILURES: usize = 64;
+/// Subscriptions that one actor has at once.
+pub const SUBSCRIPTIONS: usize = 64;
+/// Ancestors that an activity made by a trigger names; nothing follows from one that names so many.
+pub const ANCESTORS: usize = 8;
+/// Activities that one trigger makes of those of one actor, an hour.
+pub const TRIGGERED_PER_HOUR: usize = 60;
+/// What is kept of why a trigger failed, bytes.
+pub const TRIGGER_ERROR_BYTES: usize = 512;

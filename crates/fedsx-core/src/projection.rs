@@ -63,6 +63,16 @@ impl Shown {
             env: Value::Map(env),
         }
     }
+
+    /// The document.
+    pub(crate) const fn act(&self) -> &Value {
+        &self.act
+    }
+
+    /// What surrounds it.
+    pub(crate) const fn env(&self) -> &Value {
+        &self.env
+    }
 }
 
 /// Why an entry was not folded. The state stays as it was.
@@ -207,6 +217,7 @@ mod tests {
             audience: Vec::new(),
             definitions: Vec::new(),
             mark: None,
+            derived: None,
         }
     }
 

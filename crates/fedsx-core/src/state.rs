@@ -159,6 +159,52 @@ pub struct Defined {
     pub at: At,
 }
 
+/// What a local actor selects from its own logs, for as long as it does.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Subscription {
+    /// Whose.
+    #[n(0)]
+    pub actor: ActorNo,
+    /// The `Subscribe`.
+    #[n(1)]
+    pub subscribe: Digest,
+    /// The name of the `DefineSubscription`.
+    #[n(2)]
+    pub name: String,
+    /// Its version, where that was named; else what the name means at the time.
+    #[n(3)]
+    pub version: Option<Digest>,
+    /// The offset of the `Subscribe`.
+    #[n(4)]
+    pub from: u64,
+    /// The offset at which it ended, exclusive.
+    #[n(5)]
+    pub until: Option<u64>,
+    /// The entry of the `Subscribe`, whose document has the parameters.
+    #[n(6)]
+    pub at: At,
+}
+
+/// What a trigger came to so far.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Encode, Decode)]
+pub struct TriggerTotals {
+    /// Activities that it made.
+    #[n(0)]
+    pub published: u64,
+    /// Activities that it made nothing of, its function having been asked.
+    #[n(1)]
+    pub nothing: u64,
+    /// Activities of which nothing came because there were too many from one actor.
+    #[n(2)]
+    pub limited: u64,
+    /// Activities at which it failed.
+    #[n(3)]
+    pub failed: u64,
+    /// The entry that says how it failed last.
+    #[n(4)]
+    pub last_failure: Option<At>,
+}
+
 /// The state could not be read: a fault of the store, never of the input.
 #[derive(Debug, thiserror::Error)]
 #[error("the index can't be read: {0}")]
@@ -224,6 +270,21 @@ pub trait State {
     fn owed(&self, actor: ActorNo, peer: &str) -> Result<Vec<Owed>, StateError>;
     /// The totals of an outbox.
     fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError>;
+    /// Whether a trigger is done with an activity: it has made another of it, or will make none.
+    fn is_settled(&self, source: &Digest, trigger: &Digest) -> Result<bool, StateError>;
+    /// When a trigger made something of activities of an actor, as far back as that counts, Unix
+    /// milliseconds.
+    fn spent(&self, trigger: &Digest, source_actor: &str) -> Result<Vec<i64>, StateError>;
+    /// What a trigger came to so far.
+    fn trigger_totals(&self, trigger: &Digest) -> Result<TriggerTotals, StateError>;
+    /// The subscription that a `Subscribe` of a local actor began.
+    fn subscription(
+        &self,
+        actor: ActorNo,
+        subscribe: &Digest,
+    ) -> Result<Option<Subscription>, StateError>;
+    /// The subscriptions of a local actor, also those that have ended, in no particular order.
+    fn subscriptions(&self, actor: ActorNo) -> Result<Vec<Subscription>, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
 }
@@ -286,6 +347,25 @@ pub enum Row {
         role: Role,
         given: bool,
     },
+    /// A trigger is done with an activity since this offset.
+    Settled {
+        source: Digest,
+        trigger: Digest,
+        offset: u64,
+    },
+    /// When a trigger made something of an actor's activities.
+    Spent {
+        trigger: Digest,
+        source_actor: String,
+        times_ms: Vec<i64>,
+    },
+    /// What a trigger came to so far.
+    TriggerTotals {
+        trigger: Digest,
+        totals: TriggerTotals,
+    },
+    /// A subscription.
+    Subscription(Subscription),
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },
     /// Totals of an outbox.

@@ -12,7 +12,7 @@ use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 
-use crate::metrics::gauge;
+use crate::metrics::{counter, gauge};
 use crate::router::HttpState;
 
 type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -104,6 +104,26 @@ fn written(state: &AdminState) -> String {
     let help = "Entries that the projection furthest behind has still to fold.";
     let lag = state.http.node().folds().lag();
     gauge(&mut page, "fedsx_projections_lag", help, lag);
+    let triggers = state.http.node().triggers();
+    let help = "The offset up to which triggers have met the journal; 0 before there are any.";
+    gauge(&mut page, "fedsx_triggers_offset", help, triggers.met());
+    let names = [
+        (
+            "fedsx_triggers_published_total",
+            "Activities that triggers made.",
+        ),
+        (
+            "fedsx_triggers_failed_total",
+            "Activities at which a trigger failed.",
+        ),
+        (
+            "fedsx_triggers_ended_total",
+            "Chains of triggers that ended.",
+        ),
+    ];
+    for ((name, help), count) in names.into_iter().zip(triggers.counts()) {
+        counter(&mut page, name, help, count);
+    }
     (state.gauges)(&mut page);
     page
 }

@@ -9,6 +9,7 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Actor, At};
 use fedsx_core::value::{Map, Value};
 
+use crate::publish::Origin;
 use crate::{Node, Published, fault};
 
 /// A local actor to be.
@@ -85,7 +86,7 @@ impl Node {
                 ("object", document.into()),
             ]);
             match self
-                .publish_as(&actor, &create, self.uuid()?, Some(&birth))
+                .publish_as(&actor, &create, self.uuid()?, Origin::Birth(&birth))
                 .await
             {
                 Ok(published) => return Ok((self.actor(name.as_str())?, published)),

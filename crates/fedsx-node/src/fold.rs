@@ -8,7 +8,7 @@
 
 mod as_of;
 mod cache;
-mod entries;
+pub(crate) mod entries;
 mod unit;
 mod worker;
 

@@ -13,6 +13,7 @@ mod programs;
 mod publish;
 mod reactions;
 mod social;
+mod triggers;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,6 +37,7 @@ pub use actors::NewActor;
 pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use publish::{PublishOptions, Published};
+pub use triggers::{Triggers, TriggersFailed};
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ struct Inner {
     clock: Clock,
     programs: programs::Programs,
     folds: Folds,
+    triggers: Triggers,
     /// The last `published` of each actor. Held while its next activity is signed and queued, so that
     /// times, places and order agree.
     last_published: Mutex<HashMap<ActorNo, Arc<Mutex<i64>>>>,
@@ -98,6 +101,7 @@ impl Node {
             clock,
             programs: programs::Programs::new(),
             folds: Folds::new(parts.store.view(), parts.store.projections()),
+            triggers: Triggers::new(parts.store.projections()),
             last_published: Mutex::default(),
             on_contact: OnceLock::new(),
         }))
@@ -131,6 +135,12 @@ impl Node {
     #[must_use]
     pub fn folds(&self) -> &Folds {
         &self.0.folds
+    }
+
+    /// The triggers.
+    #[must_use]
+    pub fn triggers(&self) -> &Triggers {
+        &self.0.triggers
     }
 
     /// Now, Unix milliseconds.

@@ -10,6 +10,7 @@ use fedsx_core::key::Ed25519Signer;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Registry;
 use fedsx_core::state::Actor;
+use fedsx_core::trigger::{Derivation, Derived};
 use fedsx_core::value::Map;
 use fedsx_store::{Answer, AppendError, Appended, Priority};
 use uuid::{Builder, Uuid};
@@ -44,6 +45,7 @@ struct Making<'a> {
     uuid: String,
     object_uuid: String,
     birth: Option<&'a Effect>,
+    derivation: Option<&'a Derivation>,
     registry: Arc<Registry>,
     signer: Arc<Ed25519Signer>,
     multikey: &'a str,
@@ -62,8 +64,20 @@ impl Making<'_> {
             multikey: self.multikey,
             registry: &self.registry,
             birth: self.birth,
+            derivation: self.derivation,
         }
     }
+}
+
+/// Whence an activity comes.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// Somebody asked for it.
+    Asked,
+    /// It is the actor's own beginning.
+    Birth(&'a Effect),
+    /// A trigger made it.
+    Derived(&'a Derivation),
 }
 
 /// An activity that waits to be written.
@@ -107,7 +121,10 @@ impl Node {
         {
             return Ok(before);
         }
-        match self.publish_as(&actor, &document, uuid, None).await {
+        match self
+            .publish_as(&actor, &document, uuid, Origin::Asked)
+            .await
+        {
             // The same request came twice at once, and the other copy was first.
             Err(refusal) if refusal.code == Code::Equivocation && key.is_some() => {
                 self.published(&actor, &uuid)?.ok_or(refusal)
@@ -116,14 +133,34 @@ impl Node {
         }
     }
 
-    /// Publishes with a given UUID; `birth` when it is the actor's own beginning.
+    /// Publishes what a trigger made of an activity, once: under an id that follows from the two.
+    pub(crate) async fn publish_derived(
+        &self,
+        actor: &Actor,
+        document: &Map,
+        derivation: &Derivation,
+    ) -> Result<Published, Refusal> {
+        let uuid = derived_uuid(&actor.url, &derivation.derived);
+        if let Some(before) = self.published(actor, &uuid)? {
+            return Ok(before);
+        }
+        let origin = Origin::Derived(derivation);
+        self.publish_as(actor, document, uuid, origin).await
+    }
+
+    /// Publishes with a given UUID.
     pub(crate) async fn publish_as(
         &self,
         actor: &Actor,
         document: &Map,
         uuid: Uuid,
-        birth: Option<&Effect>,
+        origin: Origin<'_>,
     ) -> Result<Published, Refusal> {
+        let (birth, derivation) = match origin {
+            Origin::Asked => (None, None),
+            Origin::Birth(effect) => (Some(effect), None),
+            Origin::Derived(derivation) => (None, Some(derivation)),
+        };
         let mut tries = 0;
         loop {
             let (signer, key) = self.signing_key(actor)?;
@@ -133,6 +170,7 @@ impl Node {
                 uuid: uuid.hyphenated().to_string(),
                 object_uuid: self.uuid()?.hyphenated().to_string(),
                 birth,
+                derivation,
                 registry: self.registry(),
                 signer,
                 multikey: key.key.multibase(),
@@ -152,9 +190,12 @@ impl Node {
                 }
                 Ok(Appended::Replay) => {
                     let digest = published.cid.digest;
-                    return self.stored_as(actor, &digest)?.ok_or_else(|| {
-                        fault::internal("a replay is not to be found", &published.cid)
-                    });
+                    return self
+                        .stored_as(actor, &digest)?
+                        .ok_or_else(|| match derivation {
+                            Some(_) => Refusal::new(Code::Conflict, "the trigger is done with it"),
+                            None => fault::internal("a replay is not to be found", &published.cid),
+                        });
                 }
                 Err(AppendError::Changed) if tries < 3 => tries += 1,
                 Err(error) => return Err(fault::append(error)),
@@ -255,6 +296,16 @@ impl Node {
 /// any crash finds what the first try left.
 fn named_uuid(actor: &str, key: &str) -> Uuid {
     let digest = Digest::of(format!("{actor}\n{key}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The UUID (version 8) of what a trigger makes of an activity. No request is named so: a URL comes first
+/// there.
+fn derived_uuid(actor: &str, derived: &Derived) -> Uuid {
+    let (source, trigger) = (derived.source.as_bytes(), derived.trigger.as_bytes());
+    let digest = Digest::of(&[&[0], &source[..], &trigger[..], actor.as_bytes()].concat());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     Builder::from_custom_bytes(bytes).into_uuid()

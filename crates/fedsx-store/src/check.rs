@@ -206,6 +206,7 @@ impl Check {
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
                 | Control::Role { .. }
+                | Control::TriggerSettled(_)
                 | Control::GenesisAdopted { .. },
             ) => Ok(()),
         };

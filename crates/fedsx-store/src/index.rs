@@ -10,6 +10,7 @@ use fedsx_core::follow::{Direction, Owed, Relation};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
     Actor, At, Blocks, Follower, OutboxTotals, RelationTotals, Seen, State, StateError,
+    Subscription, TriggerTotals,
 };
 use minicbor::Decode;
 
@@ -333,6 +334,34 @@ impl<R: Rows> State for Index<R> {
     fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError> {
         let totals = self.row(&key(Table::OutboxTotals, &[&actor.0.to_be_bytes()]))?;
         Ok(totals.unwrap_or_default())
+    }
+
+    fn is_settled(&self, source: &Digest, trigger: &Digest) -> Result<bool, StateError> {
+        let row = self.rows.get(&schema::settled_key(source, trigger));
+        Ok(row.map_err(state_error)?.is_some())
+    }
+
+    fn spent(&self, trigger: &Digest, source_actor: &str) -> Result<Vec<i64>, StateError> {
+        self.of_peer(&schema::spent_key(trigger, source_actor), source_actor)
+    }
+
+    fn trigger_totals(&self, trigger: &Digest) -> Result<TriggerTotals, StateError> {
+        let totals = self.row(&key(Table::TriggerTotals, &[trigger.as_bytes()]))?;
+        Ok(totals.unwrap_or_default())
+    }
+
+    fn subscription(
+        &self,
+        actor: ActorNo,
+        subscribe: &Digest,
+    ) -> Result<Option<Subscription>, StateError> {
+        self.row(&schema::subscription_key(actor, subscribe))
+    }
+
+    fn subscriptions(&self, actor: ActorNo) -> Result<Vec<Subscription>, StateError> {
+        let prefix = key(Table::Subscription, &[&actor.0.to_be_bytes()]);
+        let rows = self.scan(&prefix, usize::MAX, false)?;
+        rows.iter().map(|(_, value)| decode(value)).collect()
     }
 
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError> {

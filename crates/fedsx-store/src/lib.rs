@@ -21,6 +21,7 @@ mod queue;
 mod recent;
 pub mod schema;
 mod store;
+mod triggers;
 pub mod vault;
 mod view;
 mod writer;

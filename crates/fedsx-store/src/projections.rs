@@ -8,8 +8,8 @@
 //!
 //! Keys, each beginning with the byte of its table: `0x01` the version; `0x02` digest → which generations
 //! there are; `0x03` digest, number → nothing: a generation that is being dropped; `0x04` digest, number,
-//! then `0x00` → [`Progress`], `0x01` → failures, or `0x02` and the key of a state → the state. Numbers
-//! are big-endian; values are CBOR.
+//! then `0x00` → [`Progress`], `0x01` → failures, or `0x02` and the key of a state → the state; `0x05` the
+//! offset up to which triggers have met the journal. Numbers are big-endian; values are CBOR.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ const VERSION_KEY: &[u8] = &[0x01];
 const GENERATIONS: u8 = 0x02;
 const DROPPING: u8 = 0x03;
 const ROWS: u8 = 0x04;
+pub(crate) const TRIGGERS: u8 = 0x05;
 const PROGRESS: u8 = 0x00;
 const FAILURES: u8 = 0x01;
 const STATE: u8 = 0x02;
@@ -144,7 +145,8 @@ impl Commit {
     }
 }
 
-/// The states of all projections. One thread commits; any number read beside it. A clone is the same.
+/// The states of all projections. Two threads commit, each its own rows; any number read beside
+/// them. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Projections(Arc<dyn Engine>);
 
@@ -286,6 +288,10 @@ impl Projections {
         }
         self.0.commit(batch)?;
         Ok(is_last)
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.0
     }
 
     fn decoded<T: for<'b> Decode<'b, ()>>(&self, key: &[u8]) -> Result<Option<T>, ProjectionError> {

@@ -60,6 +60,14 @@ pub enum Table {
     Definition = 0x13,
     /// Actor, role → nothing: the actor has it.
     Role = 0x14,
+    /// Digest of an activity, digest of a trigger → the offset since which the trigger is done with it.
+    Settled = 0x19,
+    /// Digest of a trigger, hash of the URL of whose activities it met → when it made something of them.
+    Spent = 0x1a,
+    /// Actor, digest of a `Subscribe` → [`fedsx_core::state::Subscription`].
+    Subscription = 0x1b,
+    /// Digest of a trigger → [`fedsx_core::state::TriggerTotals`].
+    TriggerTotals = 0x1c,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -170,6 +178,27 @@ pub fn defined_key(offset: u64) -> Vec<u8> {
     key(Table::Defined, &[&offset.to_be_bytes()])
 }
 
+/// The key of a trigger's being done with an activity.
+#[must_use]
+pub fn settled_key(source: &Digest, trigger: &Digest) -> Vec<u8> {
+    key(Table::Settled, &[source.as_bytes(), trigger.as_bytes()])
+}
+
+/// The key of what a trigger made of an actor's activities.
+#[must_use]
+pub fn spent_key(trigger: &Digest, source_actor: &str) -> Vec<u8> {
+    key(Table::Spent, &[trigger.as_bytes(), &url_hash(source_actor)])
+}
+
+/// The key of a subscription.
+#[must_use]
+pub fn subscription_key(actor: ActorNo, subscribe: &Digest) -> Vec<u8> {
+    key(
+        Table::Subscription,
+        &[&actor.0.to_be_bytes(), subscribe.as_bytes()],
+    )
+}
+
 fn log_bytes(log: LogId) -> [u8; 5] {
     let [a, b, c, d] = log.actor.0.to_be_bytes();
     let side = match log.side {
@@ -242,7 +271,38 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
+        Row::Settled { .. }
+        | Row::Spent { .. }
+        | Row::TriggerTotals { .. }
+        | Row::Subscription(_) => write_of_triggers(row, batch),
         between => write_between(between, batch),
+    }
+}
+
+/// The rows of subscriptions and triggers.
+fn write_of_triggers(row: Row, batch: &mut Batch) {
+    match row {
+        Row::Settled {
+            source,
+            trigger,
+            offset,
+        } => batch.put(settled_key(&source, &trigger), offset.to_be_bytes()),
+        Row::Spent {
+            trigger,
+            source_actor: peer,
+            times_ms: value,
+        } => batch.put(spent_key(&trigger, &peer), encode(Of { peer, value })),
+        Row::TriggerTotals { trigger, totals } => {
+            batch.put(
+                key(Table::TriggerTotals, &[trigger.as_bytes()]),
+                encode(totals),
+            );
+        }
+        Row::Subscription(subscription) => {
+            let key = subscription_key(subscription.actor, &subscription.subscribe);
+            batch.put(key, encode(subscription));
+        }
+        other => unreachable!("{other:?} is laid out by `write`"),
     }
 }
 

@@ -167,6 +167,10 @@ fn activity_members(value: &mut Map, activity: &Activity) {
     if let Some(mark) = activity.mark {
         value.insert("mark", mark.as_str());
     }
+    if let Some(derived) = &activity.derived {
+        value.insert("source", Cid::of_document(derived.source).to_string());
+        value.insert("trigger", Cid::of_document(derived.trigger).to_string());
+    }
 }
 
 fn control_members(value: &mut Map, control: &Control) {
@@ -185,6 +189,14 @@ fn control_members(value: &mut Map, control: &Control) {
         }
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
+        }
+        Control::TriggerSettled(settled) => {
+            value.insert("cid", Cid::of_document(settled.source).to_string());
+            value.insert("trigger", Cid::of_document(settled.trigger).to_string());
+            value.insert("reason", settled.reason.as_str());
+            if let Some(error) = &settled.error {
+                value.insert("error", &**error);
+            }
         }
         Control::Role { actor, role, given } => {
             value.insert("actor", count(actor.0.into()));
@@ -219,6 +231,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Placed { .. } => "placed",
         Control::ProofAttached { .. } => "proof-attached",
         Control::PeerGone { .. } => "peer-gone",
+        Control::TriggerSettled(_) => "trigger-settled",
         Control::GenesisAdopted { .. } => "genesis-adopted",
         Control::Equivocation { .. } => "equivocation",
         Control::Role { .. } => "role",

@@ -2,11 +2,13 @@
 //! kernel's reading of the verbs it acts on, as an [`Effect`] (design, section 7).
 
 use crate::address::same_origin;
+use crate::cid::Digest;
 use crate::decide::Facts;
 use crate::definition::{Definition, Kind};
 use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef, Role};
 use crate::envelope::{Envelope, Object, reference};
 use crate::follow::{Direction, Input, Phase, Which, step};
+use crate::limits;
 use crate::refusal::{Code, Refusal};
 use crate::state::{State, StateError};
 use crate::value::{Map, Value};
@@ -51,6 +53,8 @@ pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideErr
             created_by_actor(envelope)?;
             define(facts, envelope)
         }
+        "DefineType" | "SubtypeOf" => define(facts, envelope),
+        "Subscribe" => subscribe(facts, envelope),
         _ => Ok(Meaning::Plain),
     }
 }
@@ -109,6 +113,12 @@ fn undo(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
     if let Some((blocker, blocked)) = block_pair(facts, &envelope.object)? {
         return Ok(Meaning::Effect(Effect::UndoBlock { blocker, blocked }));
     }
+    if let Some((subscribe, lasts)) = subscription_ref(facts, envelope)? {
+        return Ok(match lasts {
+            true => Meaning::Effect(Effect::Unsubscribed { subscribe }),
+            false => Meaning::Ignored("an undo of a subscription that has ended"),
+        });
+    }
     let Some(follow) = follow_ref(facts, &envelope.object)? else {
         return unknown_undo(facts, envelope, owner.is_some());
     };
@@ -151,6 +161,51 @@ fn block(envelope: &Envelope) -> Result<Meaning, DecideError> {
     }))
 }
 
+/// A local actor selects from its own logs. What the name means is looked up where it is published; a
+/// peer's subscription is a matter of the peer's instance.
+fn subscribe(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    let Some(actor) = facts.state.actor_by_url(&envelope.actor)? else {
+        return Ok(Meaning::Plain);
+    };
+    let object = envelope.object.embedded();
+    let name = object.and_then(|object| object.get("name")?.as_str());
+    let name = name.ok_or_else(|| missing("Subscribe"))?.to_owned();
+    let subscriptions = facts.state.subscriptions(actor.no)?;
+    let lasting = subscriptions
+        .iter()
+        .filter(|subscription| subscription.until.is_none());
+    if lasting.count() >= limits::SUBSCRIPTIONS {
+        let why = format!(
+            "an actor has at most {} subscriptions",
+            limits::SUBSCRIPTIONS
+        );
+        return Err(Refusal::new(Code::Conflict, why).into());
+    }
+    Ok(Meaning::Effect(Effect::Subscribed {
+        name,
+        version: None,
+    }))
+}
+
+/// The subscription of its actor that an `Undo` names by the id of its `Subscribe`, and whether it
+/// lasts.
+fn subscription_ref(
+    facts: Facts<'_>,
+    envelope: &Envelope,
+) -> Result<Option<(Digest, bool)>, StateError> {
+    let Some(id) = envelope.object.id() else {
+        return Ok(None);
+    };
+    let (Some(actor), Some(digest)) = (
+        facts.state.actor_by_url(&envelope.actor)?,
+        facts.state.digest_of_id(id)?,
+    ) else {
+        return Ok(None);
+    };
+    let subscription = facts.state.subscription(actor.no, &digest)?;
+    Ok(subscription.map(|subscription| (digest, subscription.until.is_none())))
+}
+
 /// What is created must be the actor's own.
 fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
     let Some(object) = envelope.object.embedded() else {
@@ -169,10 +224,14 @@ fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
     }
 }
 
-/// A definition that a local actor creates holds for the whole instance, so that it takes a role. What
+/// A definition that a local actor publishes holds for the whole instance, so that it takes a role. What
 /// peers define means nothing until it is activated.
 fn define(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
-    let object = envelope.object.embedded().filter(|map| is_definition(map));
+    let object = envelope.object.embedded();
+    let object = object.filter(|map| match envelope.verb.as_str() {
+        "Create" => is_definition(map),
+        verb => is_type(map, verb),
+    });
     let (Some(object), true) = (object, facts.instance.owns(&envelope.actor)) else {
         return Ok(Meaning::Plain);
     };

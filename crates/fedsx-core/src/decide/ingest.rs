@@ -343,5 +343,6 @@ fn activity(
         audience: Vec::new(),
         definitions: Vec::new(),
         mark: None,
+        derived: None,
     }
 }

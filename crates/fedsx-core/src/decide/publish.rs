@@ -9,6 +9,7 @@ use crate::cid::Cid;
 use crate::context;
 use crate::decide::authority::{self, Meaning, is_definition};
 use crate::decide::{DecideError, Draft, Facts};
+use crate::definition::Kind;
 use crate::entry::{Activity, ActorKind, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, Recipients, reference};
 use crate::evidence::Verified;
@@ -19,6 +20,7 @@ use crate::refusal::{Code, Refusal};
 use crate::registry::{Authority, Registry, Verb};
 use crate::state::{Actor, State, StateError};
 use crate::time::format_rfc3339_ms;
+use crate::trigger::Derivation;
 use crate::value::{Map, Value};
 
 /// The activity types that may be published: those of ActivityStreams 2.0 and the kernel's own.
@@ -82,6 +84,8 @@ pub struct Publishing<'a> {
     pub registry: &'a Registry,
     /// Given when this is the actor's own beginning.
     pub birth: Option<&'a Effect>,
+    /// Given when a trigger made it.
+    pub derivation: Option<&'a Derivation>,
 }
 
 impl std::fmt::Debug for Publishing<'_> {
@@ -146,12 +150,35 @@ impl Publishing<'_> {
             Some(birth) => Some(birth.clone()),
             None => match authority::judge(facts, &envelope)? {
                 Meaning::Plain => None,
+                Meaning::Effect(Effect::Subscribed { name, .. }) => Some(self.selection(&name)?),
                 Meaning::Effect(effect) => Some(effect),
                 Meaning::Ignored(why) => return Err(Refusal::new(Code::Conflict, why).into()),
             },
         };
         self.refuse_reserved(facts, &envelope, effect.as_ref())?;
         Ok((envelope, effect))
+    }
+
+    /// What a `Subscribe` selects by: a `DefineSubscription` that is known here, by its name or, for one
+    /// version of it, by its CID.
+    fn selection(&self, named: &str) -> Result<Effect, Refusal> {
+        let unknown = || {
+            let why = format!(
+                "there is no subscription `{named}` here; `fedsx definitions --kind \
+                 DefineSubscription` lists them"
+            );
+            Refusal::new(Code::NotFound, why)
+        };
+        let version = named.parse::<Cid>().ok().map(|cid| cid.digest);
+        let active = match &version {
+            Some(version) => self.registry.version(version),
+            None => self.registry.resolve(Kind::Subscription, named, None),
+        };
+        let active = active.filter(|active| active.definition.kind() == Kind::Subscription);
+        Ok(Effect::Subscribed {
+            name: active.ok_or_else(unknown)?.definition.name().to_owned(),
+            version,
+        })
     }
 
     /// The whole document without its proof, and who is addressed without being named in it.
@@ -166,6 +193,12 @@ impl Publishing<'_> {
         map.remove("proof");
         map.remove("signature");
         self.name_definition(&mut map);
+        if let Some(Derivation { derived, ancestors }) = self.derivation {
+            let ancestors: Vec<Value> =
+                ancestors.iter().map(|cid| cid.to_string().into()).collect();
+            map.insert("causedBy", ancestors);
+            map.insert("trigger", Cid::of_document(derived.trigger).to_string());
+        }
         let published = format_rfc3339_ms(self.published_ms);
         map.insert("@context", context::of_activity());
         map.insert(
@@ -214,6 +247,7 @@ impl Publishing<'_> {
             Some("Follow" | "Block") => reference(object),
             Some("Accept" | "Reject") => embedded("actor"),
             Some("Undo") if is_handshake(object) => embedded("object"),
+            Some("Subscribe") => None,
             _ => {
                 map.insert("to", vec![PUBLIC]);
                 map.insert("cc", vec![format!("{}/followers", self.actor)]);
@@ -335,6 +369,10 @@ fn draft(
     let (visibility, fan_out) = match effect {
         // The one who is blocked is never told by us.
         Some(Effect::Block { .. } | Effect::UndoBlock { .. }) => (Visibility::Direct, false),
+        // A matter of the actor's own logs.
+        Some(Effect::Subscribed { .. } | Effect::Unsubscribed { .. }) => {
+            (Visibility::Direct, false)
+        }
         Some(Effect::ActorCreated { .. }) => (Visibility::Public, false),
         _ => {
             let parts = parts(envelope.recipients.all(), publishing.actor, &followers);
@@ -376,6 +414,7 @@ fn draft(
         audience: Vec::new(),
         definitions: Vec::new(),
         mark: None,
+        derived: publishing.derivation.map(|made| made.derived.clone()),
     };
     Ok(Draft {
         activity,

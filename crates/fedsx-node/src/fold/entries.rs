@@ -7,24 +7,25 @@ use std::collections::HashMap;
 
 use fedsx_core::entry::{Activity, ActorNo, Control, Joined, Subject};
 use fedsx_core::projection::Shown;
+use fedsx_core::value::Map;
 use fedsx_store::{ReadError, Stored, View};
 
 /// Reads what entries refer to.
-pub(super) struct Entries {
+pub(crate) struct Entries {
     view: View,
     /// URLs of local actors, which never change.
     urls: HashMap<ActorNo, String>,
 }
 
 /// An entry that is shown.
-pub(super) struct Met<'a> {
+pub(crate) struct Met<'a> {
     placed: Option<Stored>,
     entry: &'a Stored,
     joined: &'a [Joined],
 }
 
 impl Entries {
-    pub(super) fn new(view: View) -> Self {
+    pub(crate) fn new(view: View) -> Self {
         Self {
             view,
             urls: HashMap::new(),
@@ -32,7 +33,7 @@ impl Entries {
     }
 
     /// What there is to show of an entry; of a placing one only `with_placed`.
-    pub(super) fn meet<'a>(
+    pub(crate) fn meet<'a>(
         &self,
         entry: &'a Stored,
         with_placed: bool,
@@ -55,7 +56,7 @@ impl Entries {
     }
 
     /// The entry as projections see it.
-    pub(super) fn show(&mut self, met: &Met<'_>) -> Result<Shown, ReadError> {
+    pub(crate) fn show(&mut self, met: &Met<'_>) -> Result<Shown, ReadError> {
         let mut actors: Vec<String> = Vec::with_capacity(met.joined.len());
         for joined in met.joined {
             let url = self.url(joined.log.actor)?;
@@ -63,7 +64,7 @@ impl Entries {
                 actors.push(url);
             }
         }
-        let document = met.placed.as_ref().unwrap_or(met.entry).map()?;
+        let document = met.document()?;
         let header = &met.entry.header;
         Ok(Shown::new(
             met.activity(),
@@ -86,13 +87,23 @@ impl Entries {
 }
 
 impl Met<'_> {
-    pub(super) fn activity(&self) -> &Activity {
+    pub(crate) fn activity(&self) -> &Activity {
         let stored = self.placed.as_ref().unwrap_or(self.entry);
         stored.activity().expect("only activities are met")
     }
 
+    /// The logs that it joins there.
+    pub(crate) const fn joined(&self) -> &[Joined] {
+        self.joined
+    }
+
+    /// The document.
+    pub(crate) fn document(&self) -> Result<Map, ReadError> {
+        self.placed.as_ref().unwrap_or(self.entry).map()
+    }
+
     /// Whether it is shown again, because it joined further logs.
-    pub(super) const fn is_placed(&self) -> bool {
+    pub(crate) const fn is_placed(&self) -> bool {
         self.placed.is_some()
     }
 }

@@ -1,0 +1,111 @@
+//! What subscriptions and triggers leave in the index.
+
+use crate::entry::{Activity, Effect};
+use crate::state::{At, Row, State, StateError, Subscription};
+use crate::trigger::{Derived, Reason, Settled, spend};
+
+/// An activity that a trigger made.
+pub(super) fn derived(
+    state: &dyn State,
+    derived: &Derived,
+    received_ms: i64,
+    offset: u64,
+    rows: &mut Vec<Row>,
+) -> Result<(), StateError> {
+    let Derived {
+        source,
+        trigger,
+        source_actor,
+    } = derived;
+    rows.push(Row::Settled {
+        source: *source,
+        trigger: *trigger,
+        offset,
+    });
+    let spent = state.spent(trigger, source_actor)?;
+    rows.push(Row::Spent {
+        trigger: *trigger,
+        source_actor: source_actor.clone(),
+        times_ms: spend(&spent, received_ms),
+    });
+    let mut totals = state.trigger_totals(trigger)?;
+    totals.published += 1;
+    rows.push(Row::TriggerTotals {
+        trigger: *trigger,
+        totals,
+    });
+    Ok(())
+}
+
+/// An activity of which a trigger makes nothing.
+pub(super) fn settled(
+    state: &dyn State,
+    settled: &Settled,
+    at: At,
+    rows: &mut Vec<Row>,
+) -> Result<(), StateError> {
+    let Settled {
+        source,
+        trigger,
+        reason,
+        ..
+    } = settled;
+    rows.push(Row::Settled {
+        source: *source,
+        trigger: *trigger,
+        offset: at.offset,
+    });
+    let mut totals = state.trigger_totals(trigger)?;
+    match reason {
+        Reason::Nothing => totals.nothing += 1,
+        Reason::Limited => totals.limited += 1,
+        Reason::Failed => {
+            totals.failed += 1;
+            totals.last_failure = Some(at);
+        }
+    }
+    rows.push(Row::TriggerTotals {
+        trigger: *trigger,
+        totals,
+    });
+    Ok(())
+}
+
+/// A `Subscribe`, or its `Undo`.
+pub(super) fn subscription(
+    state: &dyn State,
+    activity: &Activity,
+    effect: &Effect,
+    at: At,
+    rows: &mut Vec<Row>,
+) -> Result<(), StateError> {
+    let Some(actor) = state.actor_by_url(&activity.actor)? else {
+        return Ok(());
+    };
+    match effect {
+        Effect::Subscribed { name, version } => rows.push(Row::Subscription(Subscription {
+            actor: actor.no,
+            subscribe: activity.digest,
+            name: name.clone(),
+            version: *version,
+            from: at.offset,
+            until: None,
+            at,
+        })),
+        Effect::Unsubscribed { subscribe } => {
+            ended(state.subscription(actor.no, subscribe)?, at, rows)
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn ended(subscription: Option<Subscription>, at: At, rows: &mut Vec<Row>) {
+    let lasting = subscription.filter(|subscription| subscription.until.is_none());
+    rows.extend(lasting.map(|subscription| {
+        Row::Subscription(Subscription {
+            until: Some(at.offset),
+            ..subscription
+        })
+    }));
+}
