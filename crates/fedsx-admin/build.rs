@@ -5,7 +5,7 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "fedsx/admin/v1/entry.proto",
     "fedsx/admin/v1/actors.proto",
     "fedsx/admin/v1/follows.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 7] = [
     "fedsx/admin/v1/definitions.proto",
     "fedsx/admin/v1/deliveries.proto",
     "fedsx/admin/v1/instance.proto",
+    "fedsx/admin/v1/projections.proto",
 ];
 
 fn main() -> Result<(), Box<dyn error::Error>> {

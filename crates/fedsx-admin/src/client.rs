@@ -21,6 +21,7 @@ use crate::proto::definitions_client::DefinitionsClient;
 use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
 use crate::proto::instance_client::InstanceClient;
+use crate::proto::projections_client::ProjectionsClient;
 use crate::refused::{CODE, RETRY_AFTER};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -155,6 +156,12 @@ unary! {
     triggers: DefinitionsClient.triggers(ListTriggersRequest) -> ListTriggersResponse;
     /// `Definitions.Subscriptions`.
     subscriptions: DefinitionsClient.subscriptions(ListSubscriptionsRequest) -> ListSubscriptionsResponse;
+    /// `Projections.List`.
+    projections: ProjectionsClient.list(ListProjectionsRequest) -> ListProjectionsResponse;
+    /// `Projections.Query`.
+    projection: ProjectionsClient.query(QueryProjectionRequest) -> QueryProjectionResponse;
+    /// `Projections.Rebuild`.
+    rebuild: ProjectionsClient.rebuild(RebuildProjectionRequest) -> Projection;
     /// `Deliveries.Lanes`.
     lanes: DeliveriesClient.lanes(LanesRequest) -> LanesResponse;
     /// `Deliveries.DeadLetters`.

@@ -17,6 +17,7 @@ mod from_proto;
 mod guard;
 mod instance;
 mod page;
+mod projections;
 mod refused;
 mod serve;
 mod tail;

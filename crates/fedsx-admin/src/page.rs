@@ -56,6 +56,11 @@ impl Room {
         self.items > 0 && self.bytes > 0
     }
 
+    /// Whether a document of so many bytes stays below the page's bound.
+    pub(crate) const fn fits(&self, bytes: usize) -> bool {
+        bytes <= self.bytes
+    }
+
     /// Takes the room of a document of so many bytes.
     pub(crate) const fn take(&mut self, bytes: usize) {
         self.items = self.items.saturating_sub(1);

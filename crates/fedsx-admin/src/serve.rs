@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::{Health, HealthServer};
 
 use crate::deliveries::DeliveryAdmin;
 use crate::guard::{Guard, Token, pass};
@@ -19,7 +20,8 @@ use crate::proto::definitions_server::DefinitionsServer;
 use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
 use crate::proto::instance_server::InstanceServer;
-use crate::{activities, actors, definitions, deliveries, follows, instance, proto};
+use crate::proto::projections_server::ProjectionsServer;
+use crate::{activities, actors, definitions, deliveries, follows, instance, projections, proto};
 
 /// Requests under way on one connection.
 const STREAMS_PER_CONNECTION: u32 = 128;
@@ -96,30 +98,13 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
         routes,
     } = state;
     let guard = Guard::new(token, about.started_ms);
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<ActorsServer<actors::Service>>().await;
-    health
-        .set_serving::<FollowsServer<follows::Service>>()
-        .await;
-    health
-        .set_serving::<ActivitiesServer<activities::Service>>()
-        .await;
-    health
-        .set_serving::<DefinitionsServer<definitions::Service>>()
-        .await;
-    health
-        .set_serving::<DeliveriesServer<deliveries::Service>>()
-        .await;
-    health
-        .set_serving::<InstanceServer<instance::Service>>()
-        .await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let activities = activities::Service::new(node.clone(), stop.clone());
-    let services = Routes::new(health_service)
+    let services = Routes::new(health().await)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(bounded!(ActorsServer, actors::Service::new(node.clone())))
@@ -128,6 +113,10 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
         .add_service(bounded!(
             DefinitionsServer,
             definitions::Service::new(node.clone())
+        ))
+        .add_service(bounded!(
+            ProjectionsServer,
+            projections::Service::new(node.clone())
         ))
         .add_service(bounded!(
             DeliveriesServer,
@@ -144,4 +133,24 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
     let router = services.prepare().into_axum_router().merge(routes);
     let guarded = router.layer(axum::middleware::from_fn_with_state(guard, pass));
     Ok(Routes::from(guarded))
+}
+
+/// What tells of each service that it is served.
+async fn health() -> HealthServer<impl Health> {
+    macro_rules! serving {
+        ($reporter:ident: $($server:ident<$service:ty>),* $(,)?) => {
+            $($reporter.set_serving::<$server<$service>>().await;)*
+        };
+    }
+    let (reporter, service) = tonic_health::server::health_reporter();
+    serving!(reporter:
+        ActorsServer<actors::Service>,
+        FollowsServer<follows::Service>,
+        ActivitiesServer<activities::Service>,
+        DefinitionsServer<definitions::Service>,
+        ProjectionsServer<projections::Service>,
+        DeliveriesServer<deliveries::Service>,
+        InstanceServer<instance::Service>,
+    );
+    service
 }

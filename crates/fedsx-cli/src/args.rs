@@ -1,10 +1,14 @@
 //! The command line as it stands: words and flags, nothing looked up and nothing decided.
 
+mod projection;
+
 use std::path::PathBuf;
 
 use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config;
+
+pub(crate) use projection::{Projection, Show};
 
 /// What `--help` says after the options.
 const EXITS: &str = "\
@@ -152,6 +156,9 @@ pub(crate) enum Command {
         /// An actor of this instance
         name: String,
     },
+    /// What the journal adds up to
+    #[command(subcommand)]
+    Projection(Projection),
     /// The definitions that this program brings
     #[command(subcommand)]
     Genesis(Genesis),
@@ -442,6 +449,10 @@ mod tests {
             "verify",
             "reindex",
             "journal dump --from 7",
+            "projection list",
+            "projection show notes --key https://a.example/1 --at 7 --wait 9 --limit 5",
+            "projection show notes --failures",
+            "projection rebuild notes",
             "genesis show",
             "genesis show Create",
             "genesis verify",
@@ -466,6 +477,7 @@ mod tests {
         }
         for wrong in [
             "timeline alice --limit 10001",
+            "projection show notes --failures --at 7",
             "dead-letters retry",
             "dead-letters drop 7 --all",
             "status --admin http://127.0.0.1:1",

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod follow;
 pub(crate) mod genesis;
 pub(crate) mod post;
+pub(crate) mod projection;
 pub(crate) mod read;
 pub(crate) mod status;
 pub(crate) mod store;

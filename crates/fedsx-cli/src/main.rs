@@ -23,7 +23,8 @@ use clap_complete::Shell;
 
 use args::{Args, Command, Global};
 use commands::{
-    actor, define, deliveries, demo, follow, genesis, post, read, status, store, sx, triggers,
+    actor, define, deliveries, demo, follow, genesis, post, projection, read, status, store, sx,
+    triggers,
 };
 use config::Config;
 use failure::Failure;
@@ -97,6 +98,7 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         }
         Command::Triggers(limit) => triggers::list(global, limit).await,
         Command::Subscriptions { name } => triggers::subscriptions(global, name).await,
+        Command::Projection(command) => projection::run(global, command).await,
         Command::Deliveries => deliveries::lanes(global).await,
         Command::DeadLetters { action } => deliveries::dead_letters(global, action).await,
         Command::Status { digest } => status::run(global, digest).await,

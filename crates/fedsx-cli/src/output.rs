@@ -38,6 +38,12 @@ pub(crate) fn stdout(form: Form) -> Output<Box<dyn Write>> {
     Output { form, out }
 }
 
+/// Says something beside the answer, on stderr.
+pub(crate) fn note(sentence: &str) {
+    // Nothing is left to be done when stderr is gone.
+    let _ = writeln!(anstream::stderr(), "fedsx: {sentence}");
+}
+
 impl<W: Write> Output<W> {
     /// Where the caller says.
     #[cfg(test)]

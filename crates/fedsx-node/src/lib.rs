@@ -34,6 +34,7 @@ use fedsx_store::vault::Vault;
 use fedsx_store::{Store, View, WriterHandle};
 
 pub use actors::NewActor;
+pub use fedsx_store::projections::Failure;
 pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use publish::{PublishOptions, Published};
