@@ -84,9 +84,10 @@ impl Activities for Service {
     ) -> Result<Response<TimelineResponse>, Status> {
         let node = self.node.clone();
         let asked = request.into_inner();
-        blocking(move || timeline::page(&node, &asked))
-            .await
-            .map(Response::new)
+        let lag = timeline::wait(&node, &asked).await;
+        let lag = lag.map_err(|refusal| status(&refusal))?;
+        let page = blocking(move || timeline::page(&node, &asked)).await?;
+        Ok(Response::new(TimelineResponse { lag, ..page }))
     }
 
     async fn list_log(

@@ -122,6 +122,8 @@ async fn server() -> Server {
         },
         clock::system(),
     );
+    node.take_up_definitions().expect("the genesis");
+    let folds = node.folds().clone();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
     let state = AdminState {
@@ -138,9 +140,11 @@ async fn server() -> Server {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let served = tokio::spawn(async move {
-        serve(listener, state, stopped)
-            .await
-            .expect("served to the end");
+        let folded = folds.run(stopped.clone());
+        let served = serve(listener, state, stopped);
+        let (served, folded) = tokio::join!(served, folded);
+        served.expect("served to the end");
+        folded.expect("folded to the end");
     });
     Server {
         url,
@@ -299,6 +303,11 @@ async fn what_is_published_is_found_listed_and_paged() {
     assert!(
         last.entries.iter().map(|entry| &entry.cid).eq(&cids[3..]),
         "her Create is not in it"
+    );
+    assert_eq!(
+        (last.lag, last.next_page_token),
+        (0, String::new()),
+        "nothing is missing"
     );
     for what in [&cids[2], "http://127.0.0.1:1/actors/alice"] {
         let request = proto::GetActivityRequest {
@@ -498,4 +507,210 @@ async fn without_the_token_only_health_and_the_further_routes_answer() {
     assert!(answer.contains("x-request-id: mine"), "{answer}");
     let nowhere = Client::connect("http://127.0.0.1:1", "secret").await;
     assert!(matches!(nowhere, Err(ClientError::Unreachable { .. })));
+}
+
+/// All of a timeline, in pages of `limit`; `between` happens after the first.
+async fn timeline(client: &Client, limit: u32, between: impl AsyncFnOnce()) -> Vec<proto::Entry> {
+    let (mut entries, mut page_token) = (Vec::new(), String::new());
+    let mut between = Some(between);
+    loop {
+        let request = proto::TimelineRequest {
+            actor: "alice".into(),
+            limit,
+            page_token,
+        };
+        let page = client.timeline(request).await.expect("a page");
+        assert_eq!(page.lag, 0, "it waits");
+        assert!(page.entries.len() <= limit as usize);
+        entries.extend(page.entries);
+        if let Some(between) = between.take() {
+            between().await;
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return entries;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeline_goes_on_behind_what_its_projection_keeps() {
+    let server = server().await;
+    let client = client(&server).await;
+    actor(&client, "alice").await;
+    actor(&client, "bob").await;
+    let to_alice = |number: usize| proto::PublishRequest {
+        actor: "bob".into(),
+        document_json: format!(r#"{{"type":"Note","content":"to {number}"}}"#).into_bytes(),
+        to: vec!["alice".into()],
+        ..Default::default()
+    };
+    let mut cids = Vec::new();
+    for number in 0..230 {
+        let published = if number % 10 == 0 {
+            let answer = client.publish(to_alice(number)).await.expect("published");
+            answer.published.expect("what was published")
+        } else {
+            note(&client, "alice", &format!("note {number}")).await
+        };
+        cids.insert(0, published.cid);
+    }
+    for limit in [1_000, 60, 7] {
+        let entries = timeline(&client, limit, async || {}).await;
+        let listed: Vec<&String> = entries.iter().map(|entry| &entry.cid).collect();
+        assert_eq!(listed, cids.iter().collect::<Vec<_>>(), "{limit}");
+    }
+    // What comes meanwhile pushes others out of the projection, and not out of the list.
+    let entries = timeline(&client, 60, async || {
+        for number in 0..20 {
+            note(&client, "alice", &format!("later {number}")).await;
+        }
+    });
+    let entries = entries.await;
+    let listed: Vec<&String> = entries.iter().map(|entry| &entry.cid).collect();
+    assert_eq!(listed, cids.iter().collect::<Vec<_>>());
+    let received = |entry: &proto::Entry| {
+        let inbox =
+            |place: &&proto::Place| place.actor == "alice" && place.side() == proto::Side::Inbox;
+        entry.places.iter().find(inbox).map(|place| place.seq)
+    };
+    let received: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| Some((entry.seq, received(entry)?)))
+        .collect();
+    assert_eq!(received.len(), 23);
+    assert!(received.iter().all(|(seq, place)| seq == place));
+    let wrong = proto::TimelineRequest {
+        actor: "alice".into(),
+        page_token: "7".into(),
+        ..Default::default()
+    };
+    assert!(code(client.timeline(wrong).await).starts_with("malformed: "));
+}
+
+/// What each of alice's notes is under, by their length; some fail.
+const LENGTHS: &str = r#"{"type":"DefineProjection","name":"lengths","on":["Create"],"initialState":0,
+  "key":"(fn (act) (let ((text (get-in act [:object :content]))) (if (nil? text) [] (str (string-length text)))))",
+  "fold":"(fn (state act) (if (= \"odd\" (get-in act [:object :content])) (error \"no odd\") (inc state)))"}"#;
+
+async fn defined(client: &Client, document: &str) -> proto::DefineResponse {
+    let request = proto::DefineRequest {
+        actor: "alice".into(),
+        document_json: document.into(),
+    };
+    client.define(request).await.expect("defined")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn projections_are_listed_queried_and_rebuilt() {
+    let server = server().await;
+    let client = client(&server).await;
+    actor(&client, "alice").await;
+    for length in 1..=40 {
+        note(&client, "alice", &"x".repeat(length)).await;
+    }
+    let before = note(&client, "alice", "xx").await;
+    let odd = note(&client, "alice", "odd").await;
+    let defined = defined(&client, LENGTHS).await;
+    let end = defined.published.expect("its Create").offset;
+
+    let query = |key: Option<&str>, at: Option<u64>| proto::QueryProjectionRequest {
+        name: "lengths".into(),
+        key: key.map(str::to_owned),
+        at,
+        wait: Some(end),
+        ..Default::default()
+    };
+    let two = client.projection(query(Some("2"), None)).await;
+    let two = two.expect("a state");
+    assert_eq!(two.state_json, b"2");
+    let about = two.projection.expect("which");
+    assert_eq!(
+        about.definition,
+        defined.definition.expect("it").cid,
+        "history is folded"
+    );
+    assert!(about.complete && about.keyed && about.offset >= end);
+    assert_eq!(
+        (&*about.scope, about.lag, about.failures),
+        ("private", 0, 1)
+    );
+    assert_eq!(two.failures.len(), 1);
+    assert_eq!(
+        (two.failures[0].offset, &two.failures[0].cid),
+        (odd.offset, &odd.cid)
+    );
+    assert!(two.failures[0].error.contains("no odd"));
+    for (offset, expected) in [(before.offset - 1, "1"), (before.offset, "2"), (1, "0")] {
+        let answer = client.projection(query(Some("2"), Some(offset))).await;
+        let state = answer.expect("a state").state_json;
+        assert_eq!(String::from_utf8(state).expect("JSON"), expected);
+    }
+
+    let (mut keys, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = proto::QueryProjectionRequest {
+            limit: 17,
+            page_token,
+            ..query(None, None)
+        };
+        let page = client.projection(request).await.expect("a page");
+        assert!(page.states.len() <= 17 && page.state_json.is_empty());
+        keys.extend(page.states.into_iter().map(|state| state.key));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut expected: Vec<String> = (1..=40).map(|length: u32| length.to_string()).collect();
+    expected.sort();
+    assert_eq!(keys, expected);
+
+    let (mut names, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = proto::ListProjectionsRequest {
+            limit: 2,
+            page_token,
+        };
+        let page = client.projections(request).await.expect("a page");
+        names.extend(page.projections.into_iter().map(|one| one.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let expected = [
+        "announcements",
+        "endorsements",
+        "lengths",
+        "notes",
+        "timeline",
+    ];
+    assert_eq!(names, expected);
+
+    let rebuild = |name: &str| proto::RebuildProjectionRequest { name: name.into() };
+    let ordered = client.rebuild(rebuild("lengths")).await.expect("ordered");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let now = client.projection(query(Some("2"), None)).await;
+        let now = now.expect("a state");
+        assert_eq!(now.state_json, b"2", "served all the while");
+        if now.projection.expect("which").generation > ordered.generation {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "never rebuilt");
+    }
+
+    let other = |name: &str, key: Option<&str>| proto::QueryProjectionRequest {
+        name: name.into(),
+        key: key.map(str::to_owned),
+        ..Default::default()
+    };
+    let refusals = [
+        code(client.projection(other("none", None)).await),
+        code(client.rebuild(rebuild("none")).await),
+        code(client.projection(other("lengths", Some(""))).await),
+        code(client.projection(query(None, Some(1))).await),
+    ];
+    insta::assert_snapshot!(refusals.join("\n"));
 }

@@ -25,7 +25,7 @@ use fedsx_core::projection::WHOLE;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::Value;
 use fedsx_store::projections::{Failure, Generation, Progress, ProjectionError, Projections};
-use fedsx_store::{ReadError, View};
+use fedsx_store::{ReadError, Stored, View};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -303,6 +303,15 @@ impl Folds {
         let state = as_of::fold(&self.0.view, active.projection(), active.key(key)?, offset)?;
         let overview = active.overview();
         Ok(Answer { overview, state })
+    }
+
+    /// What a projection would keep of one entry for the actor of `url`, were it the only one that the
+    /// actor's logs hold: the state of the actor's key. None where it folds no such entry into that key.
+    ///
+    /// # Errors
+    /// `not-found`, `internal`.
+    pub fn alone(&self, name: &str, url: &str, entry: &Stored) -> Result<Option<Value>, Refusal> {
+        as_of::alone(self.named(name)?.projection(), url, entry)
     }
 
     /// Folds a projection anew beside what is served, which it takes the place of in the end.

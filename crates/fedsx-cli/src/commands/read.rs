@@ -8,7 +8,7 @@ use fedsx_core::value::Value;
 use super::connect::{connect, pages};
 use crate::args::{Global, Named, Tail};
 use crate::failure::Failure;
-use crate::output::{COLUMNS, clock, entry_row, entry_value, stdout, tail_line};
+use crate::output::{COLUMNS, clock, entry_row, entry_value, note, stdout, tail_line};
 
 /// How many entries `tail` begins with.
 const TAIL: u64 = 10;
@@ -25,6 +25,7 @@ pub(crate) enum Which {
 pub(crate) async fn list(global: &Global, which: Which, named: Named) -> anyhow::Result<()> {
     let client = connect(global).await?;
     let mut list = stdout(global.output).list(COLUMNS);
+    let mut lag = 0;
     pages(named.limit.limit, async |limit, page_token| {
         let actor = named.name.clone();
         let log = |side: proto::Side| proto::ListLogRequest {
@@ -42,7 +43,10 @@ pub(crate) async fn list(global: &Global, which: Which, named: Named) -> anyhow:
                     page_token,
                 })
                 .await
-                .map(|answer| (answer.entries, answer.next_page_token)),
+                .map(|answer| {
+                    lag += answer.lag;
+                    (answer.entries, answer.next_page_token)
+                }),
             Which::Outbox => client.list_log(log(proto::Side::Outbox)).await.map(page),
             Which::Inbox => client.list_log(log(proto::Side::Inbox)).await.map(page),
         };
@@ -54,6 +58,12 @@ pub(crate) async fn list(global: &Global, which: Which, named: Named) -> anyhow:
     })
     .await?;
     list.finish("nothing there yet")?;
+    if lag > 0 {
+        note(&format!(
+            "the timeline is {lag} entries behind the journal, and the newest may be missing; `fedsx projection list` \
+             tells how it comes on"
+        ));
+    }
     Ok(())
 }
 

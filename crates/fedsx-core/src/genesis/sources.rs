@@ -3,7 +3,7 @@
 
 use super::Source;
 
-pub(super) const BUNDLE: &str = "baga6yaqseab4txg3ww3ggo2py5jux4bqjnhc5bld5c7366u5mhqx4f7w23qhc";
+pub(super) const BUNDLE: &str = "baga6yaqsebfoulunvnahvsbxdfywexfyctug57yw3koseagemp3ajaz6sglus";
 
 macro_rules! sources {
     ($($section:literal: $($name:literal),*;)*) => {

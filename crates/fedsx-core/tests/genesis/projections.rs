@@ -145,6 +145,9 @@ fn timeline() {
             r#"(Create :id "https://a.example/c/1" :actor "https://a.example/a" :published "2026-01-01T00:00:01Z" :object (Note :content "one"))"#,
             r#"(Follow :id "https://b.example/f/1" :actor {:id "https://b.example/b"} :object "https://h.example/actors/alice")"#,
             r#"(Announce :id "https://c.example/n/1" :actor "https://c.example/c" :published "2026-01-01T00:00:00Z" :object "https://a.example/1")"#,
+            r#"(Accept :id "https://b.example/a/1" :actor "https://b.example/b" :object (Follow :actor "https://h.example/actors/alice"))"#,
+            r#"(Create :id "https://h.example/c/1" :actor "https://h.example/actors/alice" :object (DefineActivity :name "Pin"))"#,
+            r#"(Undo :id "https://c.example/u/1" :actor "https://c.example/c" :published "2026-01-01T00:00:02Z" :object (Announce :object "https://a.example/1"))"#,
         ]
     ));
 }

@@ -5,9 +5,11 @@
 use std::time::{Duration, Instant};
 
 use fedsx_core::definition::Projection;
+use fedsx_core::entry::Header;
+use fedsx_core::projection::Shown;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::Value;
-use fedsx_store::{ReadError, View};
+use fedsx_store::{ReadError, Stored, View};
 
 use super::entries::Entries;
 use crate::fault;
@@ -57,13 +59,35 @@ pub(super) fn fold(
     }
 }
 
-/// The next state of `key`; none where an entry leaves it as it is.
-fn next(
+/// The state of an actor's key after one entry alone, as it is shown when it joins that actor's log.
+pub(super) fn alone(
     projection: &Projection,
-    key: &str,
-    state: &Value,
-    shown: &fedsx_core::projection::Shown,
-) -> Option<Value> {
+    url: &str,
+    entry: &Stored,
+) -> Result<Option<Value>, Refusal> {
+    let taken = entry
+        .activity()
+        .filter(|activity| projection.takes(activity));
+    let Some(activity) = taken else {
+        return Ok(None);
+    };
+    let document = match entry.map() {
+        Ok(document) => document,
+        // It could not be folded either.
+        Err(ReadError::Document { .. }) => return Ok(None),
+        Err(error) => return Err(fault::internal("the journal can't be read", &error)),
+    };
+    let Header {
+        offset,
+        received_ms,
+        ..
+    } = entry.header;
+    let shown = Shown::new(activity, offset, received_ms, &[url.to_owned()], document);
+    Ok(next(projection, url, &projection.initial, &shown))
+}
+
+/// The next state of `key`; none where an entry leaves it as it is.
+fn next(projection: &Projection, key: &str, state: &Value, shown: &Shown) -> Option<Value> {
     let keys = projection.keys(shown).ok()?;
     if !keys.iter().any(|have| have == key) {
         return None;
