@@ -6,7 +6,7 @@ use fedsx_core::audience::{PUBLIC, is_public};
 use fedsx_core::cid::Cid;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::{Map, Value};
-use fedsx_node::{Node, PublishOptions};
+use fedsx_node::{Node, PublishOptions, Published};
 use fedsx_store::{SeqRange, Stored, View};
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +16,8 @@ use crate::actors::named;
 use crate::deliveries::blocking;
 use crate::proto::activities_server::Activities;
 use crate::proto::{
-    Entry, GetActivityRequest, ListLogRequest, ListLogResponse, PublishRequest, PublishResponse,
-    TailRequest, TimelineRequest, TimelineResponse, Visibility,
+    AnnounceRequest, EndorseRequest, Entry, GetActivityRequest, ListLogRequest, ListLogResponse,
+    PublishRequest, PublishResponse, TailRequest, TimelineRequest, TimelineResponse, Visibility,
 };
 use crate::refused::{internal, status};
 use crate::tail::tail;
@@ -70,6 +70,33 @@ impl Activities for Service {
             .map_err(|refusal| status(&refusal))
     }
 
+    async fn announce(
+        &self,
+        request: Request<AnnounceRequest>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        let asked = request.into_inner();
+        answered(async {
+            from_proto::what(&asked.cid_or_url)?;
+            let actor = named(&self.node, &asked.actor)?;
+            self.node.announce(&actor.name, &asked.cid_or_url).await
+        })
+        .await
+    }
+
+    async fn endorse(
+        &self,
+        request: Request<EndorseRequest>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        let asked = request.into_inner();
+        answered(async {
+            from_proto::what(&asked.cid_or_url)?;
+            let actor = named(&self.node, &asked.actor)?;
+            let (what, kind) = (&asked.cid_or_url, &asked.kind);
+            self.node.endorse(&actor.name, what, kind).await
+        })
+        .await
+    }
+
     async fn get(&self, request: Request<GetActivityRequest>) -> Result<Response<Entry>, Status> {
         let node = self.node.clone();
         let what = request.into_inner().cid_or_url;
@@ -118,6 +145,15 @@ impl Activities for Service {
             self.stop.clone(),
         ))))
     }
+}
+
+async fn answered(
+    published: impl Future<Output = Result<Published, Refusal>>,
+) -> Result<Response<PublishResponse>, Status> {
+    let published = published.await.map_err(|refusal| status(&refusal))?;
+    Ok(Response::new(PublishResponse {
+        published: Some(to_proto::published(published)),
+    }))
 }
 
 /// The activity of that CID or `id`; the actor of that URL; the `Create` of the object of that `id`.

@@ -138,6 +138,10 @@ unary! {
     list_requests: FollowsClient.list_requests(ListRelationsRequest) -> ListRelationsResponse;
     /// `Activities.Publish`.
     publish: ActivitiesClient.publish(PublishRequest) -> PublishResponse;
+    /// `Activities.Announce`.
+    announce: ActivitiesClient.announce(AnnounceRequest) -> PublishResponse;
+    /// `Activities.Endorse`.
+    endorse: ActivitiesClient.endorse(EndorseRequest) -> PublishResponse;
     /// `Activities.Get`.
     activity: ActivitiesClient.get(GetActivityRequest) -> Entry;
     /// `Activities.Timeline`.

@@ -108,6 +108,11 @@ pub(crate) fn who(text: &str) -> Result<(), Refusal> {
     bounded("the other actor", text, TEXT_BYTES)
 }
 
+/// Something named by its CID or URL.
+pub(crate) fn what(text: &str) -> Result<(), Refusal> {
+    bounded("the CID or URL", text, TEXT_BYTES)
+}
+
 /// Which dead letters.
 pub(crate) fn selection(selection: Option<proto::Selection>) -> Result<Selection, Refusal> {
     use proto::selection::Which;

@@ -1,5 +1,6 @@
 //! The command line as it stands: words and flags, nothing looked up and nothing decided.
 
+mod announce;
 mod projection;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 
+pub(crate) use announce::{Announce, Endorse};
 pub(crate) use projection::{Projection, Show};
 
 /// What `--help` says after the options.
@@ -109,6 +111,10 @@ pub(crate) enum Command {
         /// The document
         file: PathBuf,
     },
+    /// Pass on what another wrote
+    Announce(Announce),
+    /// Say something short about what another wrote
+    Endorse(Endorse),
     /// What NAME wrote and received, newest first
     Timeline(Named),
     /// What NAME published, newest first
@@ -441,6 +447,8 @@ mod tests {
             "post alice text --to a --to b --visibility followers",
             "post alice -5",
             "publish alice -",
+            "announce alice baga",
+            "endorse alice https://a.example/1 --kind reviewed",
             "timeline alice --limit 10000",
             "outbox alice --limit 1",
             "inbox alice",

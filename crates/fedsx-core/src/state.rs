@@ -235,8 +235,13 @@ pub trait State {
     fn digest_of_object(&self, object_id: &str) -> Result<Option<Digest>, StateError>;
     /// The header of the activity kept under an `id`.
     fn activity_of_id(&self, id: &str) -> Result<Option<Box<Activity>>, StateError>;
+    /// The header of the `Create` kept for the object of that `id`.
+    fn activity_of_object(&self, object_id: &str) -> Result<Option<Box<Activity>>, StateError>;
     /// The actor who created the object of that `id`, when its `Create` is kept.
-    fn creator_of(&self, object_id: &str) -> Result<Option<String>, StateError>;
+    fn creator_of(&self, object_id: &str) -> Result<Option<String>, StateError> {
+        let create = self.activity_of_object(object_id)?;
+        Ok(create.map(|create| create.actor))
+    }
     /// What the activity kept under an `id` did to kernel state.
     fn effect_of(&self, id: &str) -> Result<Option<Effect>, StateError> {
         Ok(self

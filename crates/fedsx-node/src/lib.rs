@@ -6,6 +6,7 @@
 //! server, gRPC, delivery.
 
 mod actors;
+mod announce;
 mod fault;
 mod fold;
 mod ingest;

@@ -269,13 +269,12 @@ impl<R: Rows> State for Index<R> {
         Ok(activity.filter(|activity| activity.id == id))
     }
 
-    fn creator_of(&self, object_id: &str) -> Result<Option<String>, StateError> {
+    fn activity_of_object(&self, object_id: &str) -> Result<Option<Box<Activity>>, StateError> {
         let Some(digest) = self.digest_of_object(object_id)? else {
             return Ok(None);
         };
         let activity = self.header_of(&digest)?;
-        let created = activity.filter(|create| create.object_id.as_deref() == Some(object_id));
-        Ok(created.map(|create| create.actor))
+        Ok(activity.filter(|create| create.object_id.as_deref() == Some(object_id)))
     }
 
     fn has_evidence_room(&self, actor: &str, id: &str) -> Result<bool, StateError> {

@@ -1,4 +1,4 @@
-//! `post` and `publish`.
+//! `post`, `publish`, `announce` and `endorse`.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use fedsx_core::notation::{self, Notation};
 use fedsx_core::value::{Map, Value};
 
 use super::connect::connect;
-use crate::args::{Global, Post, Visibility};
+use crate::args::{Announce, Endorse, Global, Post, Visibility};
 use crate::failure::Failure;
 use crate::output::{published_value, stdout};
 
@@ -63,6 +63,31 @@ async fn send(global: &Global, request: proto::PublishRequest) -> anyhow::Result
     let answer = client.publish(request).await.map_err(Failure::from)?;
     let published = answer.published.context("the server sent no activity")?;
     say(global, "published", &published)
+}
+
+/// Passes on what another wrote.
+pub(crate) async fn announce(global: &Global, announce: Announce) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::AnnounceRequest {
+        actor: announce.name,
+        cid_or_url: announce.what,
+    };
+    let answer = client.announce(request).await.map_err(Failure::from)?;
+    let published = answer.published.context("the server sent no activity")?;
+    say(global, "announced", &published)
+}
+
+/// Says something short about what another wrote.
+pub(crate) async fn endorse(global: &Global, endorse: Endorse) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::EndorseRequest {
+        actor: endorse.object.name,
+        cid_or_url: endorse.object.what,
+        kind: endorse.kind,
+    };
+    let answer = client.endorse(request).await.map_err(Failure::from)?;
+    let published = answer.published.context("the server sent no activity")?;
+    say(global, "endorsed", &published)
 }
 
 /// Writes what publishing answered.

@@ -165,7 +165,7 @@ impl Here<'_> {
                 ));
             }
             // The writer refuses it, and keeps it as evidence.
-            let draft = self.draft(verified, published_ms, None, followers);
+            let draft = self.draft(verified, published_ms, None, followers)?;
             return Ok(Decision::Append(Box::new(draft)));
         }
         let effect = match authority::judge(facts, envelope)? {
@@ -186,7 +186,7 @@ impl Here<'_> {
         Ok(Decision::Append(Box::new(Draft {
             logs,
             new_as_of: self.kept.is_none().then_some(facts.applied),
-            ..self.draft(verified, published_ms, effect, followers)
+            ..self.draft(verified, published_ms, effect, followers)?
         })))
     }
 
@@ -196,14 +196,36 @@ impl Here<'_> {
         published_ms: i64,
         effect: Option<Effect>,
         followers: Option<&str>,
-    ) -> Draft {
-        Draft {
-            activity: activity(verified, published_ms, effect, followers),
+    ) -> Result<Draft, StateError> {
+        let mut activity = activity(verified, published_ms, effect, followers);
+        if self.is_public_reaction(verified.envelope())? {
+            activity.visibility = Visibility::Public;
+        }
+        Ok(Draft {
+            activity,
             logs: Vec::new(),
             payload: verified.document().bytes.clone(),
             received_ms: self.facts.now_ms,
             new_as_of: None,
+        })
+    }
+
+    /// A reaction to what is public, or the undoing of one, is public where it addresses nobody, because
+    /// Mastodon shows its likes beside the note and names no recipient in them. Of other verbs silence
+    /// means privacy: a `Flag` is for nobody else's eyes.
+    fn is_public_reaction(&self, envelope: &Envelope) -> Result<bool, StateError> {
+        let reacts = matches!(envelope.verb.as_str(), "Like" | "EmojiReact" | "Undo");
+        if !reacts || envelope.recipients.all().next().is_some() {
+            return Ok(false);
         }
+        let Some(id) = envelope.object.id() else {
+            return Ok(false);
+        };
+        let about = match self.facts.state.activity_of_object(id)? {
+            Some(create) => Some(create),
+            None => self.facts.state.activity_of_id(id)?,
+        };
+        Ok(about.is_some_and(|about| about.visibility == Visibility::Public))
     }
 
     /// Stage 8: the inboxes it is for, without those that block its actor.

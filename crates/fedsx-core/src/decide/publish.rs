@@ -192,6 +192,7 @@ impl Publishing<'_> {
         }
         map.remove("proof");
         map.remove("signature");
+        say_like(&mut map);
         self.name_definition(&mut map);
         if let Some(Derivation { derived, ancestors }) = self.derivation {
             let ancestors: Vec<Value> =
@@ -347,6 +348,15 @@ impl Publishing<'_> {
             return Err(Refusal::new(Code::Blocked, "there is a block between the two").into());
         }
         Ok(())
+    }
+}
+
+/// An `Endorse` of kind `like` goes out as what every server knows it by.
+fn say_like(map: &mut Map) {
+    let is = |member, text| map.get(member).and_then(Value::as_str) == Some(text);
+    if is("type", "Endorse") && is("kind", "like") {
+        map.insert("type", "Like");
+        map.remove("kind");
     }
 }
 

@@ -125,7 +125,11 @@ impl Net {
             let actor = node.actor(ActorName::parse(name).ok()?.as_str()).ok()?;
             return node.view().actor_document(&actor).ok();
         }
-        node.view().activity_by_id(url).ok()??.map().ok()
+        if let Some(activity) = node.view().activity_by_id(url).ok()? {
+            return activity.map().ok();
+        }
+        let create = node.view().activity_of_object(url).ok()??.map().ok()?;
+        create.get("object")?.as_map().cloned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Two nodes over an in-memory transport: the whole path of follows and notes, and what hostile input
 //! gets, without a server.
 
+mod announce;
 mod definitions;
 mod harness;
 mod projections;
