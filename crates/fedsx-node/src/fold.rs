@@ -263,7 +263,7 @@ impl Folds {
         let (overview, state) = active.settled(|generation| self.0.rows.state(generation, key))?;
         Ok(Answer {
             overview,
-            state: state.unwrap_or_else(|| active.projection().initial.clone()),
+            state: state.map_or_else(|| active.projection().initial.clone(), |row| row.state),
         })
     }
 
@@ -293,15 +293,17 @@ impl Folds {
             .1)
     }
 
-    /// The state as it was when an offset had been folded: folded again from the first entry on, which
-    /// takes a while.
+    /// The state as it was when an offset had been folded: folded again from the nearest offset before it
+    /// at which it is known, which may take a while.
     ///
     /// # Errors
     /// As of [`Folds::state`]; `too-far-back` when it takes too long.
     pub fn state_at(&self, name: &str, key: Option<&str>, offset: u64) -> Result<Answer, Refusal> {
         let active = self.named(name)?;
-        let state = as_of::fold(&self.0.view, active.projection(), active.key(key)?, offset)?;
-        let overview = active.overview();
+        let key = active.key(key)?;
+        let read = |generation| self.0.rows.earlier(generation, key, offset);
+        let (overview, from) = active.settled(read)?;
+        let state = as_of::fold(&self.0.view, active.projection(), key, from, offset)?;
         Ok(Answer { overview, state })
     }
 

@@ -8,21 +8,26 @@
 //!
 //! Keys, each beginning with the byte of its table: `0x01` the version; `0x02` digest → which generations
 //! there are; `0x03` digest, number → nothing: a generation that is being dropped; `0x04` digest, number,
-//! then `0x00` → [`Progress`], `0x01` → failures, or `0x02` and the key of a state → the state; `0x05` the
+//! then `0x00` → [`Progress`], `0x01` → failures, `0x02` and the key of a state → [`KeyState`], `0x03` →
+//! [`Snapshots`], or `0x04`, the offset of a snapshot and the key of a state → [`KeyState`]; `0x05` the
 //! offset up to which triggers have met the journal. Numbers are big-endian; values are CBOR.
+
+mod snapshots;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use fedsx_core::cid::Digest;
-use fedsx_core::notation::{NotationError, cbor};
+use fedsx_core::notation::NotationError;
 use fedsx_core::value::Value;
 use minicbor::{Decode, Encode};
 
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind, prefix_end};
 
+pub use snapshots::{Earlier, KeyState, Snapshots};
+
 /// The version of this layout; a database of another one is thrown away.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const VERSION_KEY: &[u8] = &[0x01];
 const GENERATIONS: u8 = 0x02;
 const DROPPING: u8 = 0x03;
@@ -92,6 +97,12 @@ pub enum ProjectionError {
     /// A state that was a document value when it was written, and is none now.
     #[error("the state of a projection can't be read: {0}")]
     State(#[from] NotationError),
+    /// A state without its head.
+    #[error("the state of a projection is cut short")]
+    Short,
+    /// The state was changed faster than it could be read.
+    #[error("the state of a projection changes faster than it can be read")]
+    Busy,
 }
 
 /// What is committed together.
@@ -134,8 +145,19 @@ impl Commit {
     }
 
     /// Sets the state of a key.
-    pub fn state(&mut self, generation: Generation, key: &str, state: &Value) {
-        self.0.put(row(generation, STATE, key), cbor::write(state));
+    pub fn state(&mut self, generation: Generation, key: &str, state: &KeyState) {
+        self.0.put(row(generation, STATE, key), state.encode());
+    }
+
+    /// Keeps the state that a key had at a snapshot.
+    pub fn before(&mut self, generation: Generation, snapshot: u64, key: &str, state: &KeyState) {
+        let row = snapshots::before_row(generation, snapshot, key);
+        self.0.put(row, state.encode());
+    }
+
+    /// Says which snapshots there are.
+    pub fn snapshots(&mut self, generation: Generation, snapshots: &Snapshots) {
+        snapshots::put_snapshots(&mut self.0, generation, snapshots);
     }
 
     /// Whether there is nothing to commit.
@@ -216,9 +238,9 @@ impl Projections {
         &self,
         generation: Generation,
         key: &str,
-    ) -> Result<Option<Value>, ProjectionError> {
+    ) -> Result<Option<KeyState>, ProjectionError> {
         let bytes = self.0.get(&row(generation, STATE, key))?;
-        Ok(bytes.map(|bytes| cbor::read(&bytes)).transpose()?)
+        bytes.map(|bytes| KeyState::decode(&bytes)).transpose()
     }
 
     /// The states of a generation by key, in the order of the keys' bytes, behind `after`, at most
@@ -242,7 +264,7 @@ impl Projections {
         rows.into_iter()
             .map(|(key, bytes)| {
                 let key = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
-                Ok((key, cbor::read(&bytes)?))
+                Ok((key, KeyState::decode(&bytes)?.state))
             })
             .collect()
     }
@@ -350,7 +372,12 @@ mod tests {
                 },
             );
             for key in ["", "a", "ab", "b"] {
-                commit.state(generation(number), key, &Value::from(key));
+                let state = KeyState {
+                    born: 1,
+                    since: number,
+                    state: Value::from(key),
+                };
+                commit.state(generation(number), key, &state);
             }
         }
         commit.dropping(generation(1));
@@ -384,6 +411,8 @@ mod tests {
                 hex(under(DROPPING, generation(1))),
                 hex(row(generation(1), PROGRESS, "")),
                 hex(row(generation(1), STATE, "k")),
+                hex(row(generation(1), snapshots::SNAPSHOTS, "")),
+                hex(snapshots::before_row(generation(1), 7, "k")),
             ]
             .join("\n")
         );

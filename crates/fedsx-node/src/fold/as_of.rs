@@ -1,6 +1,5 @@
-//! The state of a key as it was: folded again from the first entry on, within bounds.
-//!
-//! Deliberately absent: kept snapshots to begin from.
+//! The state of a key as it was: folded again from the nearest state that is known, within bounds; and
+//! as it would be after one entry alone.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use fedsx_core::entry::Header;
 use fedsx_core::projection::Shown;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::Value;
+use fedsx_store::projections::Earlier;
 use fedsx_store::{ReadError, Stored, View};
 
 use super::entries::Entries;
@@ -23,14 +23,18 @@ pub(super) fn fold(
     view: &View,
     projection: &Projection,
     key: &str,
+    from: Earlier,
     offset: u64,
 ) -> Result<Value, Refusal> {
+    let mut state = from.state.unwrap_or_else(|| projection.initial.clone());
+    if from.offset >= offset {
+        return Ok(state);
+    }
     let began = Instant::now();
     let unreadable = |error: ReadError| fault::internal("the journal can't be read", &error);
     let with_placed = projection.reads_actors();
     let mut entries = Entries::new(view.clone());
-    let mut tail = view.tail(0);
-    let mut state = projection.initial.clone();
+    let mut tail = view.tail(from.offset);
     loop {
         let chunk = tail.next(CHUNK).map_err(unreadable)?;
         if chunk.is_empty() {

@@ -6,31 +6,31 @@
 
 use std::collections::HashMap;
 
-use fedsx_core::value::Value;
+use fedsx_store::projections::KeyState;
 
-/// What one half may weigh, bytes as of [`Value::weight`].
+/// What one half may weigh, bytes as of `Value::weight`.
 const HALF_BYTES: u64 = 4 << 20;
 /// What a state takes beside its weight, bytes.
 const EACH_BYTES: u64 = 128;
 
 #[derive(Default)]
 pub(super) struct Cache {
-    changed: HashMap<String, Value>,
+    changed: HashMap<String, KeyState>,
     changed_bytes: u64,
-    younger: HashMap<String, Value>,
+    younger: HashMap<String, KeyState>,
     younger_bytes: u64,
-    older: HashMap<String, Value>,
+    older: HashMap<String, KeyState>,
 }
 
 impl Cache {
     /// The state of a key, if it is at hand.
-    pub(super) fn look_up(&self, key: &str) -> Option<&Value> {
+    pub(super) fn look_up(&self, key: &str) -> Option<&KeyState> {
         let halves = || self.younger.get(key).or_else(|| self.older.get(key));
         self.changed.get(key).or_else(halves)
     }
 
     /// Sets the state of a key.
-    pub(super) fn change(&mut self, key: String, state: Value) {
+    pub(super) fn change(&mut self, key: String, state: KeyState) {
         let gained = weigh(&key, &state);
         let (lost, bytes) = match self.changed.get_mut(&key) {
             Some(have) => {
@@ -52,7 +52,7 @@ impl Cache {
     }
 
     /// What is to be committed.
-    pub(super) fn changed(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&str, &KeyState)> {
         self.changed.iter().map(|(key, state)| (&**key, state))
     }
 
@@ -62,7 +62,7 @@ impl Cache {
         for (key, state) in std::mem::take(&mut self.changed) {
             self.younger_bytes += weigh(&key, &state);
             if let Some(had) = self.younger.insert(key, state) {
-                self.younger_bytes = self.younger_bytes.saturating_sub(had.weight());
+                self.younger_bytes = self.younger_bytes.saturating_sub(had.state.weight());
             }
             if self.younger_bytes > HALF_BYTES {
                 self.younger_bytes = 0;
@@ -72,8 +72,10 @@ impl Cache {
     }
 }
 
-fn weigh(key: &str, state: &Value) -> u64 {
+/// What a state takes with its key, bytes.
+pub(super) fn weigh(key: &str, state: &KeyState) -> u64 {
     state
+        .state
         .weight()
         .saturating_add(key.len() as u64)
         .saturating_add(EACH_BYTES)

@@ -1,7 +1,7 @@
 //! One generation of a projection while it is folded.
 //!
 //! Invariant: an entry is folded into all of its keys or into none, and what is committed is a whole
-//! number of entries.
+//! number of entries, with the states that changed keys had at the newest snapshot.
 
 use std::sync::Arc;
 
@@ -9,13 +9,12 @@ use fedsx_core::cid::Digest;
 use fedsx_core::entry::Activity;
 use fedsx_core::limits::PROJECTION_FAILURES;
 use fedsx_core::projection::{FoldError, Shown};
-use fedsx_core::value::Value;
 use fedsx_store::projections::{
-    Commit, Failure, Generation, Progress, ProjectionError, Projections,
+    Commit, Failure, Generation, KeyState, Progress, ProjectionError, Projections, Snapshots,
 };
 
 use super::Active;
-use super::cache::Cache;
+use super::cache::{Cache, weigh};
 
 pub(super) struct Unit {
     pub(super) active: Arc<Active>,
@@ -27,6 +26,17 @@ pub(super) struct Unit {
     has_failed: bool,
     committed: Progress,
     cache: Cache,
+    snapshots: Snapshots,
+    /// What keys that are changed for the first time behind the newest snapshot had been.
+    before: Vec<(String, KeyState)>,
+    before_bytes: u64,
+}
+
+/// What an entry makes of a key: what it was, if there was any, and what it is.
+struct Change {
+    key: String,
+    was: Option<KeyState>,
+    now: KeyState,
 }
 
 impl Unit {
@@ -53,6 +63,11 @@ impl Unit {
             has_failed: false,
             committed: progress,
             cache: Cache::default(),
+            snapshots: rows
+                .snapshots(generation)?
+                .unwrap_or_else(|| Snapshots::over(applied)),
+            before: Vec::new(),
+            before_bytes: 0,
             active,
         }))
     }
@@ -74,10 +89,10 @@ impl Unit {
         activity: Digest,
         offset: u64,
     ) -> Result<(), ProjectionError> {
-        match self.next(rows, shown)? {
-            Ok(states) => {
-                for (key, state) in states {
-                    self.cache.change(key, state);
+        match self.next(rows, shown, offset)? {
+            Ok(changes) => {
+                for change in changes {
+                    self.change(change);
                 }
             }
             Err(error) => {
@@ -93,31 +108,46 @@ impl Unit {
         Ok(())
     }
 
+    fn change(&mut self, change: Change) {
+        let Change { key, was, now } = change;
+        let newest = self.snapshots.newest();
+        if let Some(was) = was.filter(|was| newest.is_some_and(|newest| was.since <= newest)) {
+            self.before_bytes += weigh(&key, &was);
+            self.before.push((key.clone(), was));
+        }
+        self.cache.change(key, now);
+    }
+
     fn next(
         &self,
         rows: &Projections,
         shown: &Shown,
-    ) -> Result<Result<Vec<(String, Value)>, FoldError>, ProjectionError> {
+        offset: u64,
+    ) -> Result<Result<Vec<Change>, FoldError>, ProjectionError> {
         let projection = self.active.projection();
         let keys = match projection.keys(shown) {
             Ok(keys) => keys,
             Err(error) => return Ok(Err(error)),
         };
-        let mut states = Vec::with_capacity(keys.len());
+        let mut changes = Vec::with_capacity(keys.len());
         for key in keys {
-            let next = match self.cache.look_up(&key) {
-                Some(state) => projection.fold(state, shown),
-                None => match rows.state(self.generation, &key)? {
-                    Some(state) => projection.fold(&state, shown),
-                    None => projection.fold(&projection.initial, shown),
-                },
+            let was = match self.cache.look_up(&key) {
+                Some(state) => Some(state.clone()),
+                None => rows.state(self.generation, &key)?,
             };
-            match next {
-                Ok(state) => states.push((key, state)),
+            let state = was.as_ref().map_or(&projection.initial, |was| &was.state);
+            let state = match projection.fold(state, shown) {
+                Ok(state) => state,
                 Err(error) => return Ok(Err(error)),
-            }
+            };
+            let now = KeyState {
+                born: was.as_ref().map_or(offset, |was| was.born),
+                since: offset,
+                state,
+            };
+            changes.push(Change { key, was, now });
         }
-        Ok(Ok(states))
+        Ok(Ok(changes))
     }
 
     /// Keeps the account of an entry that was not folded.
@@ -134,15 +164,30 @@ impl Unit {
         });
     }
 
-    /// What its changed states weigh.
+    /// What is to be committed of it weighs.
     pub(super) const fn changed_bytes(&self) -> u64 {
-        self.cache.changed_bytes()
+        self.cache.changed_bytes().saturating_add(self.before_bytes)
+    }
+
+    /// Moves some of what is kept under snapshots that go; whether there is more.
+    pub(super) fn thin(
+        &mut self,
+        rows: &Projections,
+        limit: usize,
+    ) -> Result<bool, ProjectionError> {
+        rows.move_some(self.generation, &mut self.snapshots, limit)?;
+        Ok(self.snapshots.is_going())
     }
 
     /// Adds what is folded and not committed yet.
-    pub(super) fn commit_into(&self, commit: &mut Commit) {
+    pub(super) fn commit_into(&mut self, commit: &mut Commit) {
         if self.progress == self.committed {
             return;
+        }
+        if let Some(newest) = self.snapshots.newest() {
+            for (key, state) in &self.before {
+                commit.before(self.generation, newest, key, state);
+            }
         }
         for (key, state) in self.cache.changed() {
             commit.state(self.generation, key, state);
@@ -151,6 +196,9 @@ impl Unit {
             commit.failures(self.generation, &self.failures);
         }
         commit.progress(self.generation, self.progress);
+        if self.snapshots.take(self.progress.offset) {
+            commit.snapshots(self.generation, &self.snapshots);
+        }
     }
 
     /// What is committed of it.
@@ -161,6 +209,8 @@ impl Unit {
     /// All of it is committed.
     pub(super) fn committed(&mut self) {
         self.cache.committed();
+        self.before.clear();
+        self.before_bytes = 0;
         self.has_failed = false;
         self.committed = self.progress;
     }

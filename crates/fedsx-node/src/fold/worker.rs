@@ -39,6 +39,8 @@ const SLICE: usize = 1_024;
 const CHUNK: usize = 64;
 /// Rows dropped at once.
 const DROPPED: usize = 4_096;
+/// States moved at once, which are held together.
+const MOVED: usize = 64;
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -84,6 +86,7 @@ impl Worker {
             {
                 self.to_drop.pop();
             }
+            let is_thinning = self.thin()?;
             let is_due = self.committed.elapsed() >= COMMIT_TIME || self.shared.is_awaited();
             if self.pending > 0 && is_due {
                 self.commit()?;
@@ -96,7 +99,7 @@ impl Worker {
                 self.shared.rows.flush()?;
                 self.unflushed = None;
             }
-            if is_behind || !self.to_drop.is_empty() {
+            if is_behind || is_thinning || !self.to_drop.is_empty() {
                 continue;
             }
             if self.rest(runtime, stop, &mut applied) && self.pending > 0 {
@@ -105,6 +108,15 @@ impl Worker {
         }
         self.commit()?;
         Ok(self.shared.rows.flush()?)
+    }
+
+    /// Moves some of what is kept under snapshots that go; whether there is more.
+    fn thin(&mut self) -> Result<bool, FoldFailed> {
+        let mut is_more = false;
+        for unit in &mut self.units {
+            is_more |= unit.thin(&self.shared.rows, MOVED)?;
+        }
+        Ok(is_more)
     }
 
     /// Rests until there is something to do; whether it was quiet meanwhile. What comes in gathers for a
