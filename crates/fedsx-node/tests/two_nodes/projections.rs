@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use fedsx_core::cid::Cid;
+use bytes::Bytes;
+use fedsx_core::cid::{Cid, Digest};
+use fedsx_core::decide::Draft;
 use fedsx_core::definition::Definition;
+use fedsx_core::entry::{Activity, Authenticated, LogId, Visibility};
+use fedsx_core::notation::Notation;
 use fedsx_core::projection::state_cid;
 use fedsx_core::refusal::Code;
 use fedsx_core::value::Value;
-use fedsx_node::{Folds, PublishOptions};
+use fedsx_node::{Folds, PublishOptions, WAIT_MAX};
+use fedsx_store::Priority;
 use fedsx_store::engine::EngineKind;
 use tokio_util::sync::CancellationToken;
 
@@ -167,4 +172,172 @@ async fn what_fails_is_told_and_the_state_stays() {
         folds.state("counts", None).expect_err("gone").code,
         Code::NotFound
     );
+}
+
+/// Notes of a peer, as they stand in the journal; nothing judges them.
+async fn received(instance: &Instance, numbers: std::ops::Range<u64>) {
+    let alice = instance.node.actor("alice").expect("an actor").no;
+    let mut answers = Vec::new();
+    for number in numbers {
+        let id = format!("https://b.test/notes/{number}");
+        let payload =
+            format!(r#"{{"type":"Create","object":{{"type":"Note","number":{number}}}}}"#);
+        let draft = Draft {
+            activity: Activity {
+                digest: Digest::of(id.as_bytes()),
+                object_id: None,
+                id,
+                verb: "Create".to_owned(),
+                actor: "https://b.test/actors/bob".to_owned(),
+                published_ms: 1_767_225_600_000,
+                authenticated: Authenticated::Proof,
+                key: None,
+                visibility: Visibility::Public,
+                notation: Notation::Json,
+                joined: Vec::new(),
+                hidden: Vec::new(),
+                effect: None,
+                fan_out: false,
+                backfilled: false,
+                audience: Vec::new(),
+                definitions: Vec::new(),
+                mark: None,
+            },
+            logs: vec![LogId::inbox(alice)],
+            payload: Bytes::from(payload),
+            received_ms: 1_767_225_600_000,
+            new_as_of: None,
+        };
+        let answer = instance.node.writer().append(draft, Priority::Local);
+        answers.push(answer.expect("room"));
+        if answers.len() == 1_000 {
+            for answer in answers.drain(..) {
+                answer.wait().await.expect("durable");
+            }
+        }
+    }
+    for answer in answers {
+        answer.wait().await.expect("durable");
+    }
+}
+
+/// How many notes there were, and the last one's number; by the last two digits of its number, too.
+const SEEN: &str = r#"(DefineProjection :name "seen" :initialState {:count 0 :last nil}
+  :fold (fn (state act)
+    (let ((number (get-in act [:object :number])))
+      (if (nil? number) state {:count (inc (get state :count)) :last number}))))"#;
+const BY_DIGITS: &str = r#"(DefineProjection :name "by-digits" :initialState []
+  :key (fn (act)
+    (let ((number (get-in act [:object :number])))
+      (if (nil? number) [] (str "n" (mod number 100)))))
+  :fold (fn (state act) (append state (get-in act [:object :number]))))"#;
+/// A key for each note.
+const EACH: &str = r#"(DefineProjection :name "each" :initialState nil
+  :key (fn (act)
+    (let ((number (get-in act [:object :number]))) (if (nil? number) [] (str number))))
+  :fold (fn (state act) (get-in act [:object :number])))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_offset_of_a_long_journal_can_be_asked_for() {
+    const NOTES: u64 = 9_000;
+    let net = Net::default();
+    let instance = net.instance("a.test", EngineKind::Memory);
+    instance.create("alice", false).await;
+    let begin = instance.node.view().applied();
+    let folds = instance.node.folds().clone();
+    for source in [SEEN, BY_DIGITS, EACH] {
+        assert!(folds.activate(&Definition::from_source(source).expect(source)));
+    }
+    let stop = CancellationToken::new();
+    let asked = async {
+        received(&instance, 0..NOTES).await;
+        let applied = instance.node.view().applied();
+        for name in ["seen", "by-digits", "each"] {
+            while folds.overview(name).expect("there").offset < applied {
+                folds.wait(name, applied).await.expect("there");
+            }
+        }
+        // Behind a snapshot, before the first, at the ends, and of what is still to come.
+        for many in [
+            0, 1, 99, 4_095, 4_096, 4_097, 5_000, 8_191, 8_192, 8_999, 9_000,
+        ] {
+            let offset = begin + many;
+            let seen = folds.state_at("seen", None, offset).expect("folds").state;
+            let count = i64::try_from(many).expect("small");
+            assert_eq!(seen.get("count"), Some(&Value::Int(count)), "{many}");
+            let digits = folds.state_at("by-digits", Some("n7"), offset);
+            let digits = digits.expect("folds").state;
+            let expected = (7..count).step_by(100).map(Value::Int);
+            assert_eq!(digits, expected.collect::<Vec<_>>().into(), "{many}");
+            let each = folds.state_at("each", Some("4200"), offset);
+            let expected = if many > 4_200 {
+                Value::Int(4_200)
+            } else {
+                Value::Nil
+            };
+            assert_eq!(each.expect("folds").state, expected, "{many}");
+        }
+        let ahead = folds.state_at("seen", None, u64::MAX).expect("folds");
+        assert_eq!(ahead.state, folds.state("seen", None).expect("reads").state);
+
+        // Many keys, page after page, in the order of their bytes and each once.
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let page = folds
+                .states("each", after.as_deref(), 1_000)
+                .expect("reads");
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            keys.extend(page.into_iter().map(|(key, _)| key));
+        }
+        let mut expected: Vec<String> = (0..NOTES).map(|number| number.to_string()).collect();
+        expected.sort();
+        assert_eq!(keys, expected);
+        stop.cancel();
+    };
+    let (outcome, ()) = tokio::join!(folds.clone().run(stop.clone()), asked);
+    outcome.expect("folds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_placed_entry_is_shown_to_those_that_read_the_actors_and_to_no_other() {
+    let net = Net::default();
+    let instance = net.instance("a.test", EngineKind::Memory);
+    for name in ["alice", "carol", "dan"] {
+        instance.create(name, false).await;
+    }
+    let published = instance
+        .node
+        .publish("alice", note("x"), PublishOptions::default());
+    let digest = published.await.expect("published").cid.digest;
+    let inbox = |name: &str| LogId::inbox(instance.node.actor(name).expect("an actor").no);
+    let placed = instance
+        .node
+        .writer()
+        .place(digest, vec![inbox("carol"), inbox("dan")], 0);
+    placed.expect("room").wait().await.expect("placed");
+    let folds = folded(&instance, false).await;
+    let joined = |name: &str| {
+        let url = instance.node.instance().actor_url(name);
+        folds.state("joined", Some(&url)).expect("reads").state
+    };
+    // Each their own Create, and the note.
+    let all = ["alice", "carol", "dan"].map(joined);
+    assert_eq!(all, [2, 2, 2].map(Value::Int));
+    let counts = folds.state("counts", None).expect("reads").state;
+    assert_eq!(counts.get("Create"), Some(&Value::Int(4)), "the note once");
+}
+
+#[tokio::test]
+async fn who_waits_for_what_never_comes_is_told_what_there_is() {
+    let net = Net::default();
+    let instance = net.instance("a.test", EngineKind::Memory);
+    let folds = instance.node.folds();
+    assert!(folds.activate(&definitions()[0]));
+    let waited = tokio::time::timeout(WAIT_MAX * 2, folds.wait("counts", u64::MAX));
+    waited.await.expect("a bound").expect("there");
+    let state = folds.state("counts", None).expect("reads");
+    assert_eq!(state.overview.offset, 0);
+    let none = folds.wait("none", 1).await.expect_err("there is none");
+    assert_eq!(none.code, Code::NotFound);
 }
