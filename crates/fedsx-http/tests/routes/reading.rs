@@ -5,6 +5,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::notation::{Notation, read_document};
 use fedsx_core::value::Value;
 use fedsx_node::Published;
+use tokio_util::sync::CancellationToken;
 
 use crate::setting::{Answer, Here, Network, answer_of, page};
 
@@ -292,4 +293,56 @@ async fn the_admin_listener_is_watched() {
             "{line}\n{metrics}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn projections_are_served_in_every_notation_and_only_public_ones() {
+    let here = alice().await;
+    let published = here.note("alice", "hello", &[]).await;
+    let private = here
+        .note("alice", "hush", &["https://there.example/bob"])
+        .await;
+    let (note, hushed) = (object_of(&here, &published), object_of(&here, &private));
+    here.node.take_up_definitions().expect("the genesis");
+    let folds = here.node.folds().clone();
+    let stop = CancellationToken::new();
+    let end = here.node.view().applied();
+    let path = format!("/projections/notes?key={note}&wait={end}");
+    let asked = async {
+        let mut answers = vec![here.get(&path, &[]).await];
+        for accept in [
+            "application/json",
+            "application/sx",
+            "application/cbor",
+            "image/png",
+        ] {
+            answers.push(here.get(&path, &[("accept", accept)]).await);
+        }
+        let etag = answers[0].headers["etag"].clone();
+        answers.push(here.get(&path, &[("if-none-match", &etag)]).await);
+        for (path, accept) in [
+            ("/projections", LD_JSON),
+            ("/projections", "application/sx"),
+            (&*format!("/projections/notes?key={hushed}"), LD_JSON),
+            ("/projections/notes", LD_JSON),
+            ("/projections/notes?key=", LD_JSON),
+            ("/projections/notes?key=a&key=b", LD_JSON),
+            ("/projections/notes?key=a&wait=-1", LD_JSON),
+            ("/projections/timeline?key=a", LD_JSON),
+            ("/projections/none", LD_JSON),
+        ] {
+            answers.push(here.get(path, &[("accept", accept)]).await);
+        }
+        stop.cancel();
+        answers
+    };
+    let (folded, answers) = tokio::join!(folds.run(stop.clone()), asked);
+    folded.expect("folds");
+    let value = |answer: &Answer, notation| {
+        read_document(notation, &answer.body, answer.body.len()).expect("a document")
+    };
+    let json = value(&answers[0], Notation::Json);
+    assert_eq!(value(&answers[2], Notation::Sx), json);
+    assert_eq!(value(&answers[3], Notation::Cbor), json);
+    insta::assert_snapshot!(page(&answers));
 }
