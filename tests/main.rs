@@ -19,3 +19,4 @@ mod reflection;
 mod scripts;
 mod shutdown;
 mod triggers;
+mod types;

@@ -6,6 +6,7 @@
 //! [`Definition`] means that all of its code compiles. Deliberately absent: who may define, which
 //! definition is active (`registry`), and running it.
 
+mod fields;
 mod members;
 
 use std::sync::{Arc, LazyLock};
@@ -22,6 +23,8 @@ use crate::notation::sx::read_definition;
 use crate::value::{Map, Value, check_document};
 
 use members::Reader;
+
+pub use fields::{Field, Holds};
 
 /// The longest name of a definition, bytes.
 pub const NAME_BYTES: usize = 128;
@@ -190,8 +193,8 @@ pub enum Body {
     BuiltIn(String),
     /// `DefineType`.
     Type {
-        /// The fields of the record, by name: the type of each.
-        fields: Map,
+        /// The fields of the record.
+        fields: Vec<Field>,
         /// The refinement, `(fn (obj) bool)`.
         schema: Option<Program>,
     },

@@ -13,6 +13,9 @@ use crate::decide::publish::VERBS;
 use crate::definition::{Body, Definition, Kind};
 use crate::value::{Map, Value};
 
+/// Host types that one is judged by as their subtype.
+const WIDER: usize = 32;
+
 /// Whose a definition is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Authority {
@@ -68,6 +71,8 @@ pub struct Registry {
     named: BTreeMap<Kind, BTreeMap<String, Named>>,
     versions: BTreeMap<Digest, Arc<Active>>,
     validators: BTreeMap<String, Vec<Arc<Active>>>,
+    /// Host type → those that it is published to be a subtype of.
+    parents: BTreeMap<Digest, Vec<Digest>>,
 }
 
 /// The active definitions of one kind and name.
@@ -145,8 +150,10 @@ impl Registry {
         let names = self.named.entry(definition.kind()).or_default();
         let named = names.entry(definition.name().to_owned()).or_default();
         named.slot(&active);
-        if definition.kind() == Kind::Validator {
-            self.validators = self.validators_by_verb();
+        match definition.kind() {
+            Kind::Validator => self.validators = self.validators_by_verb(),
+            Kind::Subtype => self.parents = self.parents_by_type(),
+            _ => {}
         }
     }
 
@@ -226,6 +233,39 @@ impl Registry {
             let mut all = named.all();
             all.any(|found| found.definition.digest() == definition.digest())
         })
+    }
+
+    /// The host types that one is a subtype of, directly or not, as far as they are known here: each once,
+    /// the nearest first, [`WIDER`] at most.
+    #[must_use]
+    pub fn wider_types(&self, digest: &Digest) -> Vec<&Arc<Active>> {
+        let mut found = vec![*digest];
+        let mut next = 0;
+        while let Some(digest) = found.get(next) {
+            next += 1;
+            let parents = self.parents.get(digest).map_or(&[][..], Vec::as_slice);
+            for parent in parents {
+                if found.len() <= WIDER && !found.contains(parent) {
+                    found.push(*parent);
+                }
+            }
+        }
+        let wider = found[1..].iter().filter_map(|digest| self.version(digest));
+        wider
+            .filter(|active| active.definition.kind() == Kind::Type)
+            .collect()
+    }
+
+    fn parents_by_type(&self) -> BTreeMap<Digest, Vec<Digest>> {
+        let mut parents: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+        let names = self.named.get(&Kind::Subtype);
+        let active = names.into_iter().flatten();
+        for active in active.filter_map(|(_, named)| named.by_name()) {
+            if let Body::Subtype { parent, child } = active.definition.body() {
+                parents.entry(child.digest).or_default().push(parent.digest);
+            }
+        }
+        parents
     }
 
     fn validators_by_verb(&self) -> BTreeMap<String, Vec<Arc<Active>>> {

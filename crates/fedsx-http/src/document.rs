@@ -4,12 +4,15 @@
 //! the public as long as no GET is signed. Deliberately absent: tombstones, and bytes that are no
 //! document.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::Response;
 use fedsx_core::cid::{Cid, Codec, Digest};
+use fedsx_core::definition::Kind;
 use fedsx_core::entry::Visibility;
 use fedsx_core::refusal::Code;
-use fedsx_core::registry::Authority;
+use fedsx_core::registry::{Active, Authority};
 use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
 use fedsx_store::Stored;
@@ -69,6 +72,27 @@ pub(crate) async fn artifact(
             return Outgoing::kept(public(Some(stored))?, Keeping::Hour);
         }
         definition(node, &cid.digest)
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// `GET /types/{cid}`: a host type as it was published.
+pub(crate) async fn host_type(
+    State(state): State<HttpState>,
+    Path(cid): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let cid: Cid = cid
+        .parse()
+        .map_err(|error| Problem::new(Code::MalformedCid, format!("{error}")))?;
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let registry = node.registry();
+        let is_type = |active: &Arc<Active>| active.definition.kind() == Kind::Type;
+        match registry.version(&cid.digest).filter(|one| is_type(one)) {
+            Some(_) if cid.codec == Codec::JsonJcs => definition(node, &cid.digest),
+            _ => Err(Problem::not_found()),
+        }
     };
     Ok(state.read(read).await?.answer(&headers, media))
 }

@@ -1,7 +1,6 @@
 //! Every route of the public listener, and what the routes share.
 //!
-//! Design, section 11. Deliberately absent until their time: definitions, types,
-//! `/inbox/batch`, `/log/…`, pages, and everything that takes a token.
+//! Design, section 11. Deliberately absent until their time: `/inbox/batch`, `/log/…`, pages, and everything that takes a token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -161,6 +160,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/actors/{name}/activities/{id}", get(document::activity))
         .route("/actors/{name}/objects/{id}", get(document::object))
         .route("/artifacts/{cid}", get(document::artifact))
+        .route("/types/{cid}", get(document::host_type))
         .route("/projections", get(projections::list))
         .route("/projections/{name}", get(projections::one))
         .with_state(state)

@@ -164,6 +164,11 @@ fn activity_members(value: &mut Map, activity: &Activity) {
     );
     value.insert("fanOut", activity.fan_out);
     value.insert("backfilled", activity.backfilled);
+    if !activity.definitions.is_empty() {
+        let cids = activity.definitions.iter();
+        let cids = cids.map(|digest| Value::from(Cid::of_document(*digest).to_string()));
+        value.insert("definitions", cids.collect::<Vec<_>>());
+    }
     if let Some(mark) = activity.mark {
         value.insert("mark", mark.as_str());
     }

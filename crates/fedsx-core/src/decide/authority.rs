@@ -227,12 +227,14 @@ fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
 /// A definition that a local actor publishes holds for the whole instance, so that it takes a role. What
 /// peers define means nothing until it is activated.
 fn define(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
-    let object = envelope.object.embedded();
-    let object = object.filter(|map| match envelope.verb.as_str() {
-        "Create" => is_definition(map),
-        verb => is_type(map, verb),
-    });
-    let (Some(object), true) = (object, facts.instance.owns(&envelope.actor)) else {
+    let object = envelope.object.embedded().filter(|map| is_definition(map));
+    let is_local = facts.instance.owns(&envelope.actor);
+    let (verb, is_create) = (&*envelope.verb, envelope.verb == "Create");
+    if is_local && !is_create && !object.is_some_and(|map| is_type(map, verb)) {
+        let why = format!("the object of `{verb}` must be a `{verb}`, by its `type`");
+        return Err(Refusal::new(Code::Schema, why).into());
+    }
+    let (Some(object), true) = (object, is_local) else {
         return Ok(Meaning::Plain);
     };
     if !may_define(facts.state, &envelope.actor)? {

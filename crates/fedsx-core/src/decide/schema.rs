@@ -4,6 +4,8 @@
 //! return a boolean: an error, or any other value, refuses. Pure; when and on which thread it runs is
 //! the caller's. Deliberately absent: definitions in activities, which are judged by compiling them.
 
+mod types;
+
 use std::sync::Arc;
 
 use fedsx_sx::budget::{self, Limits};
@@ -63,6 +65,7 @@ pub struct Judges<'a> {
     registry: &'a Registry,
     verb: Verb<'a>,
     object: Option<&'a Active>,
+    host_type: Option<&'a Arc<Active>>,
     validators: &'a [Arc<Active>],
 }
 
@@ -74,6 +77,7 @@ impl<'a> Judges<'a> {
             registry,
             verb: registry.verb(act),
             object: None,
+            host_type: None,
             validators: &[],
         };
         if nothing.is_undefined() {
@@ -81,10 +85,12 @@ impl<'a> Judges<'a> {
         }
         let verb = act.get("type").and_then(Value::as_str);
         let object = act.get("object").and_then(Value::as_map);
+        let host_type = object.and_then(|object| types::named(registry, object));
         let kind = object.and_then(|object| object.get("type")?.as_str());
         let object = kind.and_then(|kind| registry.resolve(Kind::Object, kind, None));
         Self {
             object: object.map(|active| &**active),
+            host_type,
             validators: verb.map_or(&[], |verb| registry.validators(verb)),
             ..nothing
         }
@@ -105,6 +111,7 @@ impl<'a> Judges<'a> {
             registry,
             verb: create.map_or(Verb::Plain, |active| Verb::Defined(active)),
             object: None,
+            host_type: None,
             validators: &[],
         }
     }
@@ -137,8 +144,13 @@ impl<'a> Judges<'a> {
             Verb::Defined(active) => Some(active),
             Verb::Plain | Verb::Undefined => None,
         };
+        let host_type = self.host_type.iter().flat_map(|by| {
+            let wider = self.registry.wider_types(&by.definition.digest());
+            [*by].into_iter().chain(wider).map(|active| &**active)
+        });
         let validators = self.validators.iter().map(|active| &**active);
-        verb.into_iter().chain(self.object).chain(validators)
+        let object = self.object.into_iter().chain(host_type);
+        verb.into_iter().chain(object).chain(validators)
     }
 
     /// Judges.
@@ -155,6 +167,10 @@ impl<'a> Judges<'a> {
         }
         if let Some(object) = act.get("object").and_then(Value::as_map) {
             self.judge_object(object, &mut fuel)?;
+            if let Some(by) = self.host_type {
+                types::judge(self.registry, object, by, &mut fuel)
+                    .map_err(|why| Refusal::new(Code::ObjectSchema, why))?;
+            }
         }
         for active in self.validators {
             if let Body::Validator { check, .. } = active.definition.body() {

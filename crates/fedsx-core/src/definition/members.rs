@@ -2,6 +2,7 @@
 
 use fedsx_sx::program::Program;
 
+use super::fields::{self, Field};
 use super::{Body, DefinitionError, Kind, Projection, Scope, VERBS, host, is_name, text};
 use crate::cid::Cid;
 use crate::value::{Map, Value};
@@ -45,10 +46,13 @@ impl Reader<'_> {
                 fields: self.fields()?,
                 schema: self.optional_code("schema")?,
             },
-            Kind::Subtype => Body::Subtype {
-                parent: self.cid("parent")?,
-                child: self.cid("child")?,
-            },
+            Kind::Subtype => {
+                let (parent, child) = (self.cid("parent")?, self.cid("child")?);
+                if parent == child {
+                    return Err(missing("child", "another type than `parent`"));
+                }
+                Body::Subtype { parent, child }
+            }
         })
     }
 
@@ -84,11 +88,15 @@ impl Reader<'_> {
         Ok(Some(verbs))
     }
 
-    fn fields(&self) -> Result<Map, DefinitionError> {
+    fn fields(&self) -> Result<Vec<Field>, DefinitionError> {
         let fields = self.0.get("fields").and_then(Value::as_map);
-        fields
-            .cloned()
-            .ok_or_else(|| missing("fields", "an object that names the type of each field"))
+        fields.and_then(fields::fields).ok_or_else(|| {
+            missing(
+                "fields",
+                "an object of up to 256 fields, each with `string`, `integer`, `number`, `boolean`, \
+                 `object`, `list`, `any` or the CID of a type; a `?` behind where it may be absent",
+            )
+        })
     }
 
     fn cid(&self, member: &'static str) -> Result<Cid, DefinitionError> {
