@@ -9,6 +9,7 @@ mod definitions;
 mod disk;
 mod harness;
 mod kill;
+mod learning;
 mod limits;
 mod lock;
 mod main_job;

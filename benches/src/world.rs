@@ -163,6 +163,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
             definitions: Vec::new(),
             mark: None,
             derived: None,
+            defined_by: None,
         },
         logs: vec![log],
         payload: Bytes::from_static(b"{}"),

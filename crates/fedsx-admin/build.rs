@@ -5,13 +5,14 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "fedsx/admin/v1/entry.proto",
     "fedsx/admin/v1/actors.proto",
     "fedsx/admin/v1/follows.proto",
     "fedsx/admin/v1/activities.proto",
     "fedsx/admin/v1/definitions.proto",
     "fedsx/admin/v1/deliveries.proto",
+    "fedsx/admin/v1/quarantine.proto",
     "fedsx/admin/v1/instance.proto",
     "fedsx/admin/v1/projections.proto",
 ];

@@ -171,6 +171,11 @@ impl Instance {
         command
     }
 
+    /// Has it run with these settings from its next start on.
+    pub(crate) fn run_with(&mut self, settings: Vec<String>) {
+        self.setup.settings = settings;
+    }
+
     /// Starts the process, on whatever data is there, and waits until it is ready.
     pub(crate) async fn restart(&mut self) {
         self.run(self.command()).await;

@@ -1,6 +1,7 @@
 //! `Activities`: publish, look up, list the logs, follow the journal.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use fedsx_core::audience::{PUBLIC, is_public};
 use fedsx_core::cid::Cid;
@@ -13,27 +14,37 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::actors::named;
-use crate::deliveries::blocking;
+use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::activities_server::Activities;
 use crate::proto::{
-    AnnounceRequest, EndorseRequest, Entry, GetActivityRequest, ListLogRequest, ListLogResponse,
-    PublishRequest, PublishResponse, TailRequest, TimelineRequest, TimelineResponse, Visibility,
+    AnnounceRequest, EndorseRequest, Entry, ExplainRequest, Explanation, GetActivityRequest,
+    ListLogRequest, ListLogResponse, PublishRequest, PublishResponse, TailRequest, TimelineRequest,
+    TimelineResponse, Visibility,
 };
 use crate::refused::{internal, status};
 use crate::tail::tail;
-use crate::{from_proto, page, timeline, to_proto};
+use crate::{explain, from_proto, page, timeline, to_proto};
 
 /// The service.
 #[derive(Debug)]
 pub(crate) struct Service {
     node: Node,
+    deliveries: Arc<dyn DeliveryAdmin>,
     stop: CancellationToken,
 }
 
 impl Service {
     /// `stop` ends the streams, which would else hold up the shutdown.
-    pub(crate) fn new(node: Node, stop: CancellationToken) -> Self {
-        Self { node, stop }
+    pub(crate) fn new(
+        node: Node,
+        deliveries: Arc<dyn DeliveryAdmin>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            node,
+            deliveries,
+            stop,
+        }
     }
 
     async fn publish(&self, request: PublishRequest) -> Result<PublishResponse, Refusal> {
@@ -101,6 +112,19 @@ impl Activities for Service {
         let node = self.node.clone();
         let what = request.into_inner().cid_or_url;
         blocking(move || found(&node, &what))
+            .await
+            .map(Response::new)
+    }
+
+    async fn explain(
+        &self,
+        request: Request<ExplainRequest>,
+    ) -> Result<Response<Explanation>, Status> {
+        let (node, deliveries) = (self.node.clone(), Arc::clone(&self.deliveries));
+        let what = request.into_inner().cid_or_url;
+        let explanation = node.explain(&what).await;
+        let explanation = explanation.map_err(|refusal| status(&refusal))?;
+        blocking(move || explain::message(&node, &*deliveries, explanation))
             .await
             .map(Response::new)
     }

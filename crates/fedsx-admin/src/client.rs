@@ -22,6 +22,7 @@ use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
 use crate::proto::instance_client::InstanceClient;
 use crate::proto::projections_client::ProjectionsClient;
+use crate::proto::quarantine_client::QuarantineClient;
 use crate::refused::{CODE, RETRY_AFTER};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -144,6 +145,16 @@ unary! {
     endorse: ActivitiesClient.endorse(EndorseRequest) -> PublishResponse;
     /// `Activities.Get`.
     activity: ActivitiesClient.get(GetActivityRequest) -> Entry;
+    /// `Activities.Explain`.
+    explain: ActivitiesClient.explain(ExplainRequest) -> Explanation;
+    /// `Quarantine.List`.
+    quarantine: QuarantineClient.list(ListQuarantineRequest) -> ListQuarantineResponse;
+    /// `Quarantine.Get`.
+    quarantined: QuarantineClient.get(GetQuarantinedRequest) -> Quarantined;
+    /// `Quarantine.Release`.
+    release: QuarantineClient.release(ReleaseRequest) -> ReleaseResponse;
+    /// `Quarantine.Discard`.
+    discard_quarantined: QuarantineClient.discard(DiscardRequest) -> DiscardResponse;
     /// `Activities.Timeline`.
     timeline: ActivitiesClient.timeline(TimelineRequest) -> TimelineResponse;
     /// `Activities.ListLog`.

@@ -59,5 +59,7 @@ fn report(
         lanes: waiting as u64,
         dead_letters: deliveries.dead_letter_count()?,
         digest,
+        trust: node.trust()?.to_string(),
+        quarantined: node.quarantined().len() as u64,
     })
 }

@@ -21,7 +21,10 @@ use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
 use crate::proto::instance_server::InstanceServer;
 use crate::proto::projections_server::ProjectionsServer;
-use crate::{activities, actors, definitions, deliveries, follows, instance, projections, proto};
+use crate::proto::quarantine_server::QuarantineServer;
+use crate::{
+    activities, actors, definitions, deliveries, follows, instance, projections, proto, quarantine,
+};
 
 /// Requests under way on one connection.
 const STREAMS_PER_CONNECTION: u32 = 128;
@@ -103,7 +106,7 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let activities = activities::Service::new(node.clone(), stop.clone());
+    let activities = activities::Service::new(node.clone(), Arc::clone(&deliveries), stop.clone());
     let services = Routes::new(health().await)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -121,6 +124,10 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
         .add_service(bounded!(
             DeliveriesServer,
             deliveries::Service::new(Arc::clone(&deliveries))
+        ))
+        .add_service(bounded!(
+            QuarantineServer,
+            quarantine::Service::new(node.clone())
         ))
         .add_service(bounded!(
             InstanceServer,
@@ -150,6 +157,7 @@ async fn health() -> HealthServer<impl Health> {
         DefinitionsServer<definitions::Service>,
         ProjectionsServer<projections::Service>,
         DeliveriesServer<deliveries::Service>,
+        QuarantineServer<quarantine::Service>,
         InstanceServer<instance::Service>,
     );
     service

@@ -2,6 +2,7 @@
 
 mod announce;
 mod projection;
+mod quarantine;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 
+pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
 pub(crate) use projection::{Projection, Show};
 
@@ -129,6 +131,15 @@ pub(crate) enum Command {
         #[arg(value_name = "CID-or-URL")]
         what: String,
     },
+    /// What has become of an activity, and why
+    Explain {
+        /// A CID, or the URL of an activity
+        #[arg(value_name = "CID-or-URL")]
+        what: String,
+    },
+    /// What others sent and a schema or validator refused
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Check every frame, CID, proof and log of the data directory; works beside a running server
     Verify,
     /// Build the index anew from the journal; the server must be stopped
@@ -454,6 +465,11 @@ mod tests {
             "inbox alice",
             "tail",
             "get baga",
+            "explain baga",
+            "quarantine list --limit 7",
+            "quarantine show baga",
+            "quarantine release baga",
+            "quarantine discard baga",
             "verify",
             "reindex",
             "journal dump --from 7",

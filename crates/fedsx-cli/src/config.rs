@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use fedsx_core::trust::Trust;
 use fedsx_store::engine::EngineKind;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) delivery: Delivery,
     pub(crate) peers: Peers,
     pub(crate) triggers: Triggers,
+    pub(crate) definitions: Definitions,
     pub(crate) log: Log,
 }
 
@@ -104,6 +106,20 @@ pub(crate) struct Peers {
 pub(crate) struct Triggers {
     /// Whether triggers meet what is appended; what they have not met waits for when they do.
     pub(crate) run: bool,
+}
+
+/// What others define, and what is kept until it is defined.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Definitions {
+    /// Whose definitions are taken.
+    pub(crate) trust: Trust,
+    /// How long one that was asked for is not asked for again.
+    pub(crate) fetch_every: Duration,
+    /// Asked of one host in a day.
+    pub(crate) fetches_per_peer: u32,
+    pub(crate) kept_for: Duration,
+    pub(crate) kept_per_actor: u32,
+    pub(crate) kept_per_host: u32,
 }
 
 /// The log on stderr.
@@ -197,6 +213,19 @@ impl Default for Triggers {
     }
 }
 
+impl Default for Definitions {
+    fn default() -> Self {
+        Self {
+            trust: Trust::None,
+            fetch_every: minutes(60),
+            fetches_per_peer: 20,
+            kept_for: minutes(30 * 24 * 60),
+            kept_per_actor: 1_000,
+            kept_per_host: 10_000,
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -260,6 +289,12 @@ const SETTINGS: &[Known] = settings![
     peers.inbound_concurrent,
     peers.inbound_per_minute,
     triggers.run,
+    definitions.trust,
+    definitions.fetch_every,
+    definitions.fetches_per_peer,
+    definitions.kept_for,
+    definitions.kept_per_actor,
+    definitions.kept_per_host,
     log.level,
     log.format,
 ];
@@ -428,6 +463,9 @@ impl Config {
         }
         if !(16..=2_048).contains(&self.store.segment_mib) {
             return wrong("store.segment_mib", "must lie between 16 and 2048");
+        }
+        if self.definitions.fetch_every.is_zero() {
+            return wrong("definitions.fetch_every", "must be longer than nothing");
         }
         if self.delivery.jitter_percent > 100 {
             return wrong("delivery.jitter_percent", "must lie between 0 and 100");

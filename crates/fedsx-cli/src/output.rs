@@ -16,7 +16,7 @@ use fedsx_core::value::{Map, Value};
 use crate::args::Form;
 
 pub(crate) use entry::{
-    COLUMNS, actor_value, entry_row, entry_value, published_value, relation_value, tail_line,
+    COLUMNS, actor_value, entry_row, entry_value, place, published_value, relation_value, tail_line,
 };
 pub(crate) use text::{clean, clock, excerpt, handle, short_cid};
 

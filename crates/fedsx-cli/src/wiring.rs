@@ -25,7 +25,7 @@ use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
 use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
-use fedsx_node::{Node, Parts};
+use fedsx_node::{LearnOptions, Node, Parts};
 use fedsx_store::check::engine_of;
 use fedsx_store::{Store, StoreOptions, WriterError};
 use tokio::sync::oneshot;
@@ -161,6 +161,9 @@ impl Running {
         let (node, transport) = node(config, &store, &addresses.base_url)?;
         node.take_up_definitions()
             .context("the definitions can't be read")?;
+        node.set_trust(config.definitions.trust.clone())
+            .await
+            .context("the trust policy can't be put on record")?;
         let delivery = Arc::new(Delivery::over_node(
             node.clone(),
             transport,
@@ -261,6 +264,12 @@ impl Running {
                 async move { Ok(triggers.run(node, stop).await?) },
             );
         }
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        let learn = learn_options(config);
+        self.tasks.worker("definitions of others", async move {
+            node.learn(learn, stop).await;
+            Ok(())
+        });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
         self.tasks.worker("answers to follows", async move {
             node.run(stop).await;
@@ -391,6 +400,17 @@ fn http_options(server: &Server, salt: u64) -> HttpOptions {
         trusted_proxies: server.trusted_proxies.clone(),
         posts: rate(server.posts_per_minute, server.posts_burst),
         reads: rate(server.reads_per_minute, server.reads_burst),
+    }
+}
+
+fn learn_options(config: &Config) -> LearnOptions {
+    let definitions = &config.definitions;
+    LearnOptions {
+        fetch_every_ms: ms(definitions.fetch_every),
+        fetches_per_peer: definitions.fetches_per_peer,
+        kept_ms: ms(definitions.kept_for),
+        kept_per_actor: definitions.kept_per_actor.into(),
+        kept_per_host: definitions.kept_per_host.into(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! both give the same rows (design, section 4).
 
 mod between;
+mod kept;
 mod trigger;
 
 use crate::cid::Digest;
@@ -13,7 +14,7 @@ use crate::entry::{
     Activity, Authenticated, Control, Effect, FollowRef, Header, Joined, Side, Subject, Visibility,
 };
 use crate::follow::{Direction, Input, Which};
-use crate::state::{Actor, At, Defined, Row, Seen, State, StateError};
+use crate::state::{Actor, At, Defined, Outcome, Row, Seen, State, StateError};
 
 use between::Pair;
 
@@ -23,6 +24,11 @@ use between::Pair;
 /// When the state can't be read.
 pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, StateError> {
     let mut rows = Vec::with_capacity(4);
+    let moment = Moment {
+        state,
+        now_ms: header.received_ms,
+        offset: header.offset,
+    };
     match &header.subject {
         Subject::Activity(activity) => {
             logs(state, activity, at, &mut rows)?;
@@ -30,23 +36,12 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
                 let (offset, now_ms) = (header.offset, header.received_ms);
                 trigger::derived(state, derived, now_ms, offset, &mut rows)?;
             }
+            moment.keep(activity, at, &mut rows)?;
             if let Some(effect) = &activity.effect {
-                let moment = Moment {
-                    state,
-                    now_ms: header.received_ms,
-                    offset: header.offset,
-                };
                 moment.effect(activity, effect, at, &mut rows)?;
             }
         }
-        Subject::Control(control) => {
-            let moment = Moment {
-                state,
-                now_ms: header.received_ms,
-                offset: header.offset,
-            };
-            moment.control(control, at, &mut rows)?;
-        }
+        Subject::Control(control) => moment.control(control, at, &mut rows)?,
     }
     Ok(rows)
 }
@@ -67,6 +62,7 @@ fn logs(
         proved,
         joined: activity.joined.clone(),
         with_proof: None,
+        outcome: None,
     };
     rows.push(Row::Seen {
         digest: activity.digest,
@@ -191,6 +187,8 @@ impl Moment<'_> {
             Effect::Subscribed { .. } | Effect::Unsubscribed { .. } => {
                 trigger::subscription(self.state, activity, effect, at, rows)
             }
+            // What is kept for it is in `kept`.
+            Effect::Offered { .. } => Ok(()),
             Effect::Defined { kind, name, digest } => {
                 let create = (activity.digest, at);
                 self.define(None, (*kind, name, *digest), create, rows);
@@ -271,7 +269,16 @@ impl Moment<'_> {
                 if let Some(seen) = self.state.seen(create)? {
                     let create = (*create, seen.at);
                     self.define(Some(authority), (*kind, name, *digest), create, rows);
+                    self.settle(&create.0, Outcome::Activated(self.offset), rows)?;
                 }
+                Ok(())
+            }
+            Control::Admitted { digest, .. } => {
+                self.settle(digest, Outcome::Admitted(self.offset), rows)
+            }
+            Control::Expired { digest } => self.settle(digest, Outcome::Expired(self.offset), rows),
+            Control::Trust { trust } => {
+                rows.push(Row::Trust(trust.clone()));
                 Ok(())
             }
             // On record, for whoever reads the journal.
@@ -293,6 +300,7 @@ impl Moment<'_> {
             rows.push(Row::Placed {
                 digest,
                 joined: *joined,
+                offset: self.offset,
             });
             rows.push(Row::Log {
                 joined: *joined,

@@ -396,7 +396,8 @@ pub fn host() -> &'static Host {
     &HOST
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a definition may have that name.
+pub(crate) fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= NAME_BYTES
         && bytes

@@ -4,19 +4,20 @@
 //! under another configuration, gives the same rows (design, section 4). The encoding is CBOR with
 //! numbered fields (minicbor): fields are added with new numbers, and a number is never used again.
 //!
-//! Control entries whose numbers are kept for what comes later, and which this version refuses to
-//! read: 5 admitted, 6 erased, 7 host block, 9 trust policy, 10 expiry.
+//! Those that are no activity are in `control`, with the numbers kept for what comes later.
 
+mod control;
 mod log;
 
 use minicbor::{Decode, Encode};
 
+pub use self::control::Control;
 pub(crate) use crate::actor::ActorKind;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::key::KeyRecord;
 use crate::notation::Notation;
-use crate::trigger::{Derived, Settled};
+use crate::trigger::Derived;
 
 pub use log::{ActorNo, Joined, LogId, Side};
 
@@ -198,6 +199,19 @@ pub enum Effect {
         #[n(0)]
         subscribe: Digest,
     },
+    /// `Create` of a definition by a remote actor: it waits until it is trusted.
+    #[n(12)]
+    Offered {
+        /// What it would define.
+        #[n(0)]
+        kind: Kind,
+        /// Its name.
+        #[n(1)]
+        name: String,
+        /// The digest inside its CID.
+        #[n(2)]
+        digest: Digest,
+    },
 }
 
 /// What a local actor may do beyond speaking for itself.
@@ -321,99 +335,9 @@ pub struct Activity {
     /// What it follows from, where a trigger made it.
     #[n(18)]
     pub derived: Option<Derived>,
-}
-
-/// A change of kernel state that is no activity.
-#[derive(Clone, PartialEq, Debug, Encode, Decode)]
-pub enum Control {
-    /// A kept activity joins further local logs.
-    #[n(1)]
-    Placed {
-        /// Which activity.
-        #[n(0)]
-        digest: Digest,
-        /// The logs.
-        #[n(1)]
-        joined: Vec<Joined>,
-    },
-    /// A valid proof arrived for a document kept without one; the payload is the document with it.
-    #[n(2)]
-    ProofAttached {
-        /// Which activity.
-        #[n(0)]
-        digest: Digest,
-        /// The notation of the payload.
-        #[n(1)]
-        notation: Notation,
-        /// The key, as a Multikey.
-        #[n(2)]
-        key: String,
-    },
-    /// Two proved documents of one actor under one `id`; the payload is the second one.
-    #[n(13)]
-    Equivocation {
-        /// The document that was kept first.
-        #[n(0)]
-        kept: Digest,
-        /// Their `id`.
-        #[n(1)]
-        id: String,
-        /// Their actor.
-        #[n(2)]
-        actor: String,
-        /// The notation of the payload.
-        #[n(3)]
-        notation: Notation,
-    },
-    /// A peer's definition becomes active from this entry's offset.
-    #[n(4)]
-    Activated {
-        /// Whose: the actor's URL.
-        #[n(0)]
-        authority: String,
-        /// What it defines.
-        #[n(1)]
-        kind: Kind,
-        /// Its name.
-        #[n(2)]
-        name: String,
-        /// The digest inside its CID.
-        #[n(3)]
-        digest: Digest,
-        /// The kept `Create` that embeds it.
-        #[n(4)]
-        create: Digest,
-    },
-    /// A local actor is given a role, or it is taken.
-    #[n(8)]
-    Role {
-        /// Whose.
-        #[n(0)]
-        actor: ActorNo,
-        /// Which.
-        #[n(1)]
-        role: Role,
-        /// Given, not taken.
-        #[n(2)]
-        given: bool,
-    },
-    /// The operator took another genesis. It changes nothing but that it is on record.
-    #[n(11)]
-    GenesisAdopted {
-        /// The CID of the bundle from here on.
-        #[n(0)]
-        bundle: String,
-    },
-    /// A trigger made nothing of an activity, and will not be asked again.
-    #[n(12)]
-    TriggerSettled(#[n(0)] Settled),
-    /// Every relation with a peer ends, because the peer is gone.
-    #[n(3)]
-    PeerGone {
-        /// The peer's URL.
-        #[n(0)]
-        peer: String,
-    },
+    /// Of an undefined verb: the `Create` that defines it, as the activity itself says.
+    #[n(20)]
+    pub defined_by: Option<Digest>,
 }
 
 /// What an entry is.

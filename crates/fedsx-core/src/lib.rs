@@ -28,4 +28,5 @@ pub mod registry;
 pub mod state;
 pub mod time;
 pub mod trigger;
+pub mod trust;
 pub mod value;

@@ -42,3 +42,15 @@ pub const ANCESTORS: usize = 8;
 pub const TRIGGERED_PER_HOUR: usize = 60;
 /// What is kept of why a trigger failed, bytes.
 pub const TRIGGER_ERROR_BYTES: usize = 512;
+/// Actors that may be named as those whose definitions are taken.
+pub const TRUSTED_ACTORS: usize = 256;
+/// A `Create` that is fetched because it defines a verb, bytes.
+pub const FETCHED_DEFINITION_BYTES: usize = 64 << 10;
+/// Fetches of definitions, and refusals of peers, of which the account is kept; the oldest go first.
+pub const ACCOUNTS: usize = 10_000;
+/// Activities in quarantine; the oldest go first.
+pub const QUARANTINED: usize = 1_000;
+/// Activities of one actor in quarantine; its oldest go first.
+pub const QUARANTINED_PER_ACTOR: usize = 100;
+/// Activities in quarantine together, bytes.
+pub const QUARANTINE_BYTES: u64 = 64 << 20;

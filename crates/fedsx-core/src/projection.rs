@@ -218,6 +218,7 @@ mod tests {
             definitions: Vec::new(),
             mark: None,
             derived: None,
+            defined_by: None,
         }
     }
 

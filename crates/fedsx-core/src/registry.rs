@@ -203,6 +203,24 @@ impl Registry {
         }
     }
 
+    /// Whether anybody's definition of a name is active.
+    #[must_use]
+    pub fn is_named(&self, kind: Kind, name: &str) -> bool {
+        let names = self.named.get(&kind);
+        names.is_some_and(|names| names.contains_key(name))
+    }
+
+    /// The active definition of one authority.
+    #[must_use]
+    pub fn held(&self, kind: Kind, name: &str, by: &Authority) -> Option<&Arc<Active>> {
+        let named = self.named.get(&kind)?.get(name)?;
+        match by {
+            Authority::Genesis => named.genesis.as_ref(),
+            Authority::Local => named.local.as_ref(),
+            Authority::Peer(url) => named.peers.get(url),
+        }
+    }
+
     /// The validators of a verb, by name.
     #[must_use]
     pub fn validators(&self, verb: &str) -> &[Arc<Active>] {

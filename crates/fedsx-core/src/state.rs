@@ -6,11 +6,13 @@
 use minicbor::{Decode, Encode};
 
 use crate::actor::ActorKind;
+use crate::address::Origin;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Relation};
 use crate::key::KeyRecord;
+use crate::trust::Trust;
 
 /// Where an entry stands in the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -67,6 +69,86 @@ pub struct Seen {
     /// Where the document with a proof attached later stands.
     #[n(3)]
     pub with_proof: Option<At>,
+    /// What became of it, where it was kept for a definition or offers one.
+    #[n(4)]
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of an activity that was kept for a definition, or that offers one; with the offset of
+/// the control entry that says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Outcome {
+    /// It passed when its verb was defined: folded at that offset.
+    #[n(0)]
+    Admitted(#[n(0)] u64),
+    /// What it offers became active.
+    #[n(1)]
+    Activated(#[n(0)] u64),
+    /// Nothing came of it in its time.
+    #[n(2)]
+    Expired(#[n(0)] u64),
+}
+
+/// For what an activity is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Waiting {
+    /// Until its verb is defined here.
+    #[n(0)]
+    Verb {
+        /// The verb.
+        #[n(0)]
+        verb: String,
+        /// The `Create` that defines it, as the activity itself says.
+        #[n(1)]
+        defined_by: Option<Digest>,
+    },
+    /// Until what it defines is trusted.
+    #[n(1)]
+    Trust {
+        /// What it defines.
+        #[n(0)]
+        kind: Kind,
+        /// Its name.
+        #[n(1)]
+        name: String,
+        /// The digest inside its CID.
+        #[n(2)]
+        definition: Digest,
+    },
+}
+
+/// An activity that is kept for a definition, or that offers one.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Kept {
+    /// The digest inside its CID.
+    #[n(0)]
+    pub digest: Digest,
+    /// Whose it is.
+    #[n(1)]
+    pub actor: String,
+    /// When it was received, Unix milliseconds.
+    #[n(2)]
+    pub received_ms: i64,
+    /// Its entry.
+    #[n(3)]
+    pub at: At,
+    /// For what.
+    #[n(4)]
+    pub waiting: Waiting,
+}
+
+impl Kept {
+    /// The host of its actor: another bound on what is kept.
+    #[must_use]
+    pub fn host(&self) -> String {
+        host(&self.actor)
+    }
+}
+
+/// The host, and port where it has one, of an actor; the whole text where it is no URL.
+#[must_use]
+pub fn host(actor: &str) -> String {
+    Origin::of(actor).map_or_else(|| actor.to_owned(), |origin| origin.authority().to_owned())
 }
 
 /// An accepted follower, for as long as it was one.
@@ -290,6 +372,12 @@ pub trait State {
     ) -> Result<Option<Subscription>, StateError>;
     /// The subscriptions of a local actor, also those that have ended, in no particular order.
     fn subscriptions(&self, actor: ActorNo) -> Result<Vec<Subscription>, StateError>;
+    /// What is kept for a definition, or offers one, by its entry's offset.
+    fn kept(&self, offset: u64) -> Result<Option<Kept>, StateError>;
+    /// How much is kept of an actor, by URL, or of a host.
+    fn kept_total(&self, whose: &str) -> Result<u64, StateError>;
+    /// Whose definitions are taken.
+    fn trust(&self) -> Result<Trust, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
 }
@@ -308,8 +396,12 @@ pub enum Row {
     Object { id: String, digest: Digest },
     /// A place in a log.
     Log { joined: Joined, at: At },
-    /// A document joined a log by a later entry.
-    Placed { digest: Digest, joined: Joined },
+    /// A document joined a log by a later entry, at that offset.
+    Placed {
+        digest: Digest,
+        joined: Joined,
+        offset: u64,
+    },
     /// A relation; the default one is no row.
     Relation {
         actor: ActorNo,
@@ -371,6 +463,14 @@ pub enum Row {
     },
     /// A subscription.
     Subscription(Subscription),
+    /// Something is kept for a definition, or offers one.
+    Kept(Kept),
+    /// It waits no longer.
+    Unkept(Kept),
+    /// How much is kept of an actor or a host; nothing is no row.
+    KeptTotal { whose: String, total: u64 },
+    /// Whose definitions are taken.
+    Trust(Trust),
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },
     /// Totals of an outbox.

@@ -27,7 +27,7 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// How they are written.
     pub notation: Notation,
-    /// The URL that answered, which is the document's `id`.
+    /// The URL that answered, which is the document's `id` unless it was asked for by CID.
     pub final_url: String,
 }
 
@@ -101,6 +101,19 @@ impl Fetcher {
     /// [`FetchError`].
     pub async fn page(&self, url: &str, purpose: Purpose) -> Result<Fetched, FetchError> {
         self.fetch(url, purpose, limits::WRAPPER_BYTES).await
+    }
+
+    /// Fetches what a host serves by CID: who asks compares that, whatever the document's `id` is.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn artifact(
+        &self,
+        url: &str,
+        purpose: Purpose,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
+        self.fetch_once(url, purpose, max_bytes).await
     }
 
     async fn fetch(

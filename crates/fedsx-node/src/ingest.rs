@@ -8,6 +8,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::decide::{Decision, Draft};
+use fedsx_core::entry::ActorNo;
 use fedsx_core::envelope::Document;
 use fedsx_core::evidence::{Delivery, Need};
 use fedsx_core::follow::{Direction, Phase};
@@ -22,12 +23,13 @@ use fedsx_discovery::pool::Purpose;
 use fedsx_store::{AppendError, Arriving, Priority};
 use http::HeaderMap;
 
+use crate::learning::News;
 use crate::programs::Question;
 use crate::{Known, Node, fault};
 
 /// Fetches that one activity may need before it is refused: its actor, a newer key, the document from
 /// its origin, and the actor of that.
-const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 /// Local inboxes that one entry joins; further ones are placed by entries of their own.
 const LOGS_PER_ENTRY: usize = 256;
 
@@ -83,6 +85,23 @@ impl Node {
     /// # Errors
     /// The refusal of the first stage that refuses.
     pub async fn ingest(&self, post: InboxPost) -> Result<Receipt, Refusal> {
+        let purpose = Purpose::Inbound {
+            source: post.source,
+        };
+        let outcome = self.take(&post, purpose, None).await;
+        if let Err(refusal) = &outcome {
+            self.note_refusal(&post, refusal);
+        }
+        outcome
+    }
+
+    /// The stages; what is needed is fetched for `purpose`, and the refusal of the code `excused` passes.
+    pub(crate) async fn take(
+        &self,
+        post: &InboxPost,
+        purpose: Purpose,
+        excused: Option<&str>,
+    ) -> Result<Receipt, Refusal> {
         let mut arriving = Some(self.0.writer.arriving());
         let mut evidence = Evidence {
             notation: post.notation,
@@ -91,7 +110,7 @@ impl Node {
             refreshed: false,
         };
         for _ in 0..ROUNDS {
-            let (cid, act, decision) = self.decide(&post, &evidence)?;
+            let (cid, act, decision) = self.decide(post, &evidence)?;
             let receipt = |status| Receipt { cid, status };
             match decision {
                 Decision::Replay => return Ok(receipt(Status::Replay)),
@@ -101,9 +120,16 @@ impl Node {
                 }
                 Decision::Append(mut draft) => {
                     self.contact(&draft.activity.actor);
-                    self.judge_draft(&mut draft, act).await?;
+                    if let Err(refusal) = self.judge_draft(&mut draft, act, excused).await {
+                        self.put_in_quarantine(post, *draft, &refusal).await;
+                        return Err(refusal);
+                    }
+                    let news = News::of(&draft.activity);
                     match self.append(*draft, arriving.take()).await {
-                        Ok(status) => return Ok(receipt(status)),
+                        Ok(status) => {
+                            self.0.learning.appended(&news);
+                            return Ok(receipt(status));
+                        }
                         Err(AppendError::Changed) => {}
                         Err(error) => return Err(fault::append(error)),
                     }
@@ -111,9 +137,6 @@ impl Node {
                 Decision::Need(need) => {
                     // A batch is not kept waiting for a fetch.
                     arriving = None;
-                    let purpose = Purpose::Inbound {
-                        source: post.source,
-                    };
                     self.provide(need, purpose, &mut evidence).await?;
                 }
             }
@@ -158,12 +181,18 @@ impl Node {
 
     /// Stages 9 and 10 for what is about to be appended. What its verb means may be unknown here: it is
     /// kept and marked, and nobody judges it yet.
-    async fn judge_draft(&self, draft: &mut Draft, act: Map) -> Result<(), Refusal> {
+    pub(crate) async fn judge_draft(
+        &self,
+        draft: &mut Draft,
+        act: Map,
+        excused: Option<&str>,
+    ) -> Result<(), Refusal> {
         let registry = self.registry();
         let activity = &draft.activity;
         // Only validators ask for it.
         let has_validators = !registry.validators(&activity.verb).is_empty();
-        let followed = has_validators && self.is_followed(draft)?;
+        let reached = draft.logs.iter().map(|log| log.actor);
+        let followed = has_validators && self.is_followed(&activity.actor, reached)?;
         let circumstances = Circumstances {
             digest: Some(activity.digest),
             received_ms: draft.received_ms,
@@ -175,18 +204,24 @@ impl Node {
             registry,
             act,
             circumstances,
+            excused: excused.map(str::to_owned),
         };
         let judged = self.judge(question).await?;
+        draft.activity.defined_by = judged.defined_by;
         draft.activity.definitions = judged.definitions;
         draft.activity.mark = judged.mark;
         Ok(())
     }
 
-    /// Whether one of the local actors that a draft reaches follows its sender.
-    fn is_followed(&self, draft: &Draft) -> Result<bool, Refusal> {
+    /// Whether one of the local actors that something reaches follows its sender.
+    pub(crate) fn is_followed(
+        &self,
+        sender: &str,
+        reached: impl Iterator<Item = ActorNo>,
+    ) -> Result<bool, Refusal> {
         let state = self.0.view.state();
-        for log in &draft.logs {
-            let relation = state.relation(log.actor, Direction::Following, &draft.activity.actor);
+        for actor in reached {
+            let relation = state.relation(actor, Direction::Following, sender);
             if relation.map_err(fault::state)?.phase == Phase::Accepted {
                 return Ok(true);
             }
@@ -195,7 +230,7 @@ impl Node {
     }
 
     /// Appends a draft, in as many entries as its logs need, and waits for all.
-    async fn append(
+    pub(crate) async fn append(
         &self,
         mut draft: Draft,
         arriving: Option<Arriving>,
@@ -222,7 +257,7 @@ impl Node {
     }
 
     /// Fetches what the kernel asked for.
-    async fn provide(
+    pub(crate) async fn provide(
         &self,
         need: Need,
         purpose: Purpose,
@@ -276,11 +311,11 @@ impl Node {
 }
 
 /// How far the evidence for one activity has come.
-struct Evidence {
-    notation: Notation,
-    bytes: Bytes,
-    from_origin: bool,
-    refreshed: bool,
+pub(crate) struct Evidence {
+    pub(crate) notation: Notation,
+    pub(crate) bytes: Bytes,
+    pub(crate) from_origin: bool,
+    pub(crate) refreshed: bool,
 }
 
 fn unresolved(error: PeerError) -> Refusal {

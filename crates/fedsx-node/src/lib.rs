@@ -7,12 +7,16 @@
 
 mod actors;
 mod announce;
+mod explain;
 mod fault;
 mod fold;
 mod ingest;
+mod learning;
 mod programs;
 mod publish;
+mod quarantine;
 mod reactions;
+mod refusals;
 mod social;
 mod triggers;
 
@@ -31,13 +35,16 @@ use fedsx_discovery::actor_cache::Peers;
 use fedsx_discovery::clock::Clock;
 use fedsx_discovery::pool::Fetcher;
 use fedsx_discovery::webfinger::WebFinger;
+use fedsx_store::quarantine::Quarantine;
 use fedsx_store::vault::Vault;
 use fedsx_store::{Store, View, WriterHandle};
 
 pub use actors::NewActor;
+pub use explain::{Explanation, Found, Standing};
 pub use fedsx_store::projections::Failure;
 pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
+pub use learning::LearnOptions;
 pub use publish::{PublishOptions, Published};
 pub use triggers::{Triggers, TriggersFailed};
 
@@ -74,6 +81,9 @@ struct Inner {
     programs: programs::Programs,
     folds: Folds,
     triggers: Triggers,
+    learning: learning::Learning,
+    quarantine: Arc<Quarantine>,
+    refusals: refusals::Refusals,
     /// The last `published` of each actor. Held while its next activity is signed and queued, so that
     /// times, places and order agree.
     last_published: Mutex<HashMap<ActorNo, Arc<Mutex<i64>>>>,
@@ -104,6 +114,9 @@ impl Node {
             programs: programs::Programs::new(),
             folds: Folds::new(parts.store.view(), parts.store.projections()),
             triggers: Triggers::new(parts.store.projections()),
+            learning: learning::Learning::default(),
+            quarantine: parts.store.quarantine(),
+            refusals: refusals::Refusals::default(),
             last_published: Mutex::default(),
             on_contact: OnceLock::new(),
         }))

@@ -4,12 +4,12 @@
 //! Readers take one generation and keep it. What came with the program is evaluated where it is asked
 //! for, because it is known to be short; what others wrote may take all of its fuel, which is tens of
 //! milliseconds, and runs on blocking threads, a few at a time, so that no loop holds up a connection.
-//! Deliberately absent: peers' definitions, quarantine, and what is owed to kept activities of verbs
-//! that become defined.
+//! Deliberately absent: which definitions of peers are taken, and what is owed to kept activities of
+//! verbs that become defined (`learning`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fedsx_core::cid::Digest;
+use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::decide::schema::{Circumstances, Judges};
 use fedsx_core::definition::{Definition, Kind};
 use fedsx_core::entry::{Control, Mark, Role};
@@ -48,14 +48,17 @@ pub(crate) struct Question {
     pub(crate) registry: Arc<Registry>,
     pub(crate) act: Map,
     pub(crate) circumstances: Circumstances,
+    /// The code of a refusal that the operator lets pass.
+    pub(crate) excused: Option<String>,
 }
 
 impl Question {
     fn judges(&self) -> Judges<'_> {
-        match self.circumstances.digest {
+        let judges = match self.circumstances.digest {
             Some(_) => Judges::of(&self.registry, &self.act),
             None => Judges::of_own(&self.registry, &self.act),
-        }
+        };
+        judges.excusing(self.excused.as_deref())
     }
 
     fn judge(&self) -> Result<(), Refusal> {
@@ -68,6 +71,8 @@ impl Question {
 pub(crate) struct Judged {
     pub(crate) definitions: Vec<Digest>,
     pub(crate) mark: Option<Mark>,
+    /// Of an undefined verb: the `Create` that defines it, as the activity itself says.
+    pub(crate) defined_by: Option<Digest>,
 }
 
 impl Node {
@@ -147,6 +152,7 @@ impl Node {
             if judges.is_undefined() {
                 return Ok(Judged {
                     mark: Some(Mark::UndefinedVerb),
+                    defined_by: defined_by(&question.act),
                     ..Judged::default()
                 });
             }
@@ -156,21 +162,28 @@ impl Node {
             }
             judges.named()
         };
-        let place = Arc::clone(&self.0.programs.places).acquire_owned().await;
-        let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
-        // The place is held as long as the evaluation runs, also when whoever asked is gone.
-        let judged = tokio::task::spawn_blocking(move || {
-            let judged = question.judge();
-            drop(place);
-            judged
-        });
-        judged
-            .await
-            .map_err(|error| fault::internal("the judging broke", &error))??;
+        self.at_a_place(move || question.judge()).await??;
         Ok(Judged {
             definitions,
-            mark: None,
+            ..Judged::default()
         })
+    }
+
+    /// Runs what may take tens of milliseconds on a blocking thread, when one of a few places is free.
+    pub(crate) async fn at_a_place<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let place = Arc::clone(&self.0.programs.places).acquire_owned().await;
+        let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
+        // The place is held as long as the work runs, also when whoever asked is gone.
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        done.await
+            .map_err(|error| fault::internal("the judging broke", &error))
     }
 
     /// Gives a local actor a role, or takes it: the admin's act. Returns when that is durable.
@@ -183,13 +196,11 @@ impl Node {
         if has.map_err(fault::state)? == given {
             return Ok(());
         }
-        let control = Control::Role { actor, role, given };
-        let answer = self
-            .0
-            .writer
-            .control(control, bytes::Bytes::new(), self.now_ms())
-            .map_err(fault::append)?;
-        answer.wait().await.map_err(fault::append)?;
-        Ok(())
+        self.control(Control::Role { actor, role, given }).await
     }
+}
+
+fn defined_by(act: &Map) -> Option<Digest> {
+    let cid: Cid = act.get("definedBy")?.as_str()?.parse().ok()?;
+    (cid.codec == Codec::JsonJcs).then_some(cid.digest)
 }

@@ -224,6 +224,7 @@ impl Node {
                     authenticated: Authenticated::Local,
                     followed: false,
                 },
+                excused: None,
             }
         };
         Ok(self.judge(question).await?.definitions)

@@ -207,6 +207,9 @@ impl Check {
                 | Control::Activated { .. }
                 | Control::Role { .. }
                 | Control::TriggerSettled(_)
+                | Control::Admitted { .. }
+                | Control::Trust { .. }
+                | Control::Expired { .. }
                 | Control::GenesisAdopted { .. },
             ) => Ok(()),
         };

@@ -9,9 +9,10 @@ use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
 use fedsx_core::follow::{Direction, Owed, Relation};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
-    Actor, At, Blocks, Follower, OutboxTotals, RelationTotals, Seen, State, StateError,
+    Actor, At, Blocks, Follower, Kept, OutboxTotals, RelationTotals, Seen, State, StateError,
     Subscription, TriggerTotals,
 };
+use fedsx_core::trust::Trust;
 use minicbor::Decode;
 
 use crate::engine::{Batch, Engine, EngineError, Row, prefix_end};
@@ -328,6 +329,18 @@ impl<R: Rows> State for Index<R> {
 
     fn owed(&self, actor: ActorNo, peer: &str) -> Result<Vec<Owed>, StateError> {
         self.of_peer(&pair_key(Table::Owed, actor, peer), peer)
+    }
+
+    fn kept(&self, offset: u64) -> Result<Option<Kept>, StateError> {
+        self.row(&schema::kept_key(offset))
+    }
+
+    fn kept_total(&self, whose: &str) -> Result<u64, StateError> {
+        self.of_peer(&key(Table::KeptTotal, &[&url_hash(whose)]), whose)
+    }
+
+    fn trust(&self) -> Result<Trust, StateError> {
+        Ok(self.row(&key(Table::Trust, &[]))?.unwrap_or_default())
     }
 
     fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError> {

@@ -12,9 +12,10 @@ use fedsx_core::state::{At, Blocks, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
+use crate::kept;
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first byte of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +37,7 @@ pub enum Table {
     Object = 0x07,
     /// Log, sequence → [`fedsx_core::state::At`].
     Log = 0x08,
-    /// Digest, log → sequence, for logs joined by a later entry.
+    /// Digest, log → sequence and the offset of that entry, for logs joined by a later entry.
     Placed = 0x09,
     /// Actor, direction, hash of the peer → peer and relation.
     Relation = 0x0a,
@@ -68,6 +69,14 @@ pub enum Table {
     Subscription = 0x1b,
     /// Digest of a trigger → [`fedsx_core::state::TriggerTotals`].
     TriggerTotals = 0x1c,
+    /// Offset → [`fedsx_core::state::Kept`].
+    Kept = 0x15,
+    /// Hash of an actor's URL, of a host or of `verb` and a verb, offset → nothing.
+    KeptUnder = 0x16,
+    /// Hash of an actor's URL or of a host → either, and how much is kept of it.
+    KeptTotal = 0x17,
+    /// Nothing → [`fedsx_core::trust::Trust`].
+    Trust = 0x18,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -163,6 +172,33 @@ pub fn placed_key(digest: &Digest, log: LogId) -> Vec<u8> {
     key(Table::Placed, &[digest.as_bytes(), &log_bytes(log)])
 }
 
+/// Sequence and offset of a place that was joined later.
+pub(crate) fn placed_value(seq: u64, offset: u64) -> [u8; 16] {
+    let mut value = [0; 16];
+    value[..8].copy_from_slice(&seq.to_be_bytes());
+    value[8..].copy_from_slice(&offset.to_be_bytes());
+    value
+}
+
+/// What [`placed_value`] wrote.
+pub(crate) fn placed_of(value: &[u8]) -> Option<(u64, u64)> {
+    let (seq, offset) = value.split_at_checked(8)?;
+    let number = |bytes: &[u8]| Some(u64::from_be_bytes(bytes.try_into().ok()?));
+    Some((number(seq)?, number(offset)?))
+}
+
+/// The log in a key of [`Table::Placed`].
+pub(crate) fn placed_log(key: &[u8]) -> Option<LogId> {
+    let (actor, side) = key.get(33..)?.split_at_checked(4)?;
+    let side = match side {
+        [0] => Side::Outbox,
+        [1] => Side::Inbox,
+        _ => return None,
+    };
+    let actor = ActorNo(u32::from_be_bytes(actor.try_into().ok()?));
+    Some(LogId { actor, side })
+}
+
 /// The key of a role of an actor.
 #[must_use]
 pub fn role_key(actor: ActorNo, role: Role) -> Vec<u8> {
@@ -199,6 +235,12 @@ pub fn subscription_key(actor: ActorNo, subscribe: &Digest) -> Vec<u8> {
     )
 }
 
+/// The key of what an entry keeps for a definition.
+#[must_use]
+pub fn kept_key(offset: u64) -> Vec<u8> {
+    key(Table::Kept, &[&offset.to_be_bytes()])
+}
+
 fn log_bytes(log: LogId) -> [u8; 5] {
     let [a, b, c, d] = log.actor.0.to_be_bytes();
     let side = match log.side {
@@ -233,8 +275,13 @@ pub fn write(row: Row, batch: &mut Batch) {
             batch.put(key(Table::Object, &[&url_hash(&id)]), *digest.as_bytes());
         }
         Row::Log { joined, at } => batch.put(log_key(joined.log, joined.seq), encode(at)),
-        Row::Placed { digest, joined } => {
-            batch.put(placed_key(&digest, joined.log), joined.seq.to_be_bytes());
+        Row::Placed {
+            digest,
+            joined,
+            offset,
+        } => {
+            let place = placed_value(joined.seq, offset);
+            batch.put(placed_key(&digest, joined.log), place);
         }
         Row::Evidence {
             actor,
@@ -275,6 +322,9 @@ pub fn write(row: Row, batch: &mut Batch) {
         | Row::Spent { .. }
         | Row::TriggerTotals { .. }
         | Row::Subscription(_) => write_of_triggers(row, batch),
+        Row::Kept(_) | Row::Unkept(_) | Row::KeptTotal { .. } | Row::Trust(_) => {
+            kept::write(row, batch);
+        }
         between => write_between(between, batch),
     }
 }
@@ -353,7 +403,12 @@ fn write_between(row: Row, batch: &mut Batch) {
     }
 }
 
-fn put_or_delete<T: Encode<()>>(batch: &mut Batch, key: Vec<u8>, peer: String, value: Option<T>) {
+pub(crate) fn put_or_delete<T: Encode<()>>(
+    batch: &mut Batch,
+    key: Vec<u8>,
+    peer: String,
+    value: Option<T>,
+) {
     match value {
         Some(value) => batch.put(key, encode(Of { peer, value })),
         None => batch.delete(key),

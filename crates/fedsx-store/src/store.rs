@@ -7,6 +7,7 @@
 //! DIR/secret, DIR/keys/ keys at rest
 //! DIR/journal/          the truth
 //! DIR/index-<engine>/   what it folds into; may be thrown away
+//! DIR/quarantine/      what a schema or validator refused
 //! DIR/delivery.ledger   delivery progress, for when the index was thrown away
 //! ```
 //! Opening applies the journal's tail from the index's watermark on, through the same `apply` that runs
@@ -35,6 +36,7 @@ use crate::index::{self, Index, Overlay, Pending};
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
 use crate::lock::{DirectoryLock, LockError};
 use crate::projections::Projections;
+use crate::quarantine::{Quarantine, QuarantineError};
 use crate::queue::{AppendError, Queue};
 use crate::schema::{self, Table, key};
 use crate::vault::{Vault, VaultError, replace};
@@ -133,6 +135,9 @@ pub enum StoreError {
     /// Delivery progress.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    /// What is in quarantine.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// An entry can't be read.
     #[error("entry {offset} of the journal can't be read: {source}")]
     Header {
@@ -151,6 +156,7 @@ pub struct Store {
     vault: Arc<Vault>,
     deliveries: Arc<Deliveries>,
     projections: Projections,
+    quarantine: Arc<Quarantine>,
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
     thread: JoinHandle<()>,
@@ -174,6 +180,7 @@ impl Store {
         let ledger = dir.join("delivery.ledger");
         let deliveries = Arc::new(Deliveries::open(Arc::clone(&engine), ledger, last)?);
         let projections = Projections::open(dir, options.engine)?;
+        let quarantine = Arc::new(Quarantine::open(dir)?);
         let (sender, applied) = watch::channel(last);
         let cache = Arc::new(RowCache::default());
         let view = View::new(
@@ -198,6 +205,7 @@ impl Store {
             vault,
             deliveries,
             projections,
+            quarantine,
             engine,
             queue,
             thread,
@@ -236,6 +244,12 @@ impl Store {
     #[must_use]
     pub fn projections(&self) -> Projections {
         self.projections.clone()
+    }
+
+    /// What a schema or validator refused.
+    #[must_use]
+    pub fn quarantine(&self) -> Arc<Quarantine> {
+        Arc::clone(&self.quarantine)
     }
 
     /// Resolves when the writer has stopped by itself, which it does only when a write failed.

@@ -324,9 +324,8 @@ impl View {
             return Ok(Some(joined.seq));
         }
         let placed = self.engine.get(&schema::placed_key(digest, log))?;
-        Ok(placed
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u64::from_be_bytes))
+        let placed = placed.and_then(|value| schema::placed_of(&value));
+        Ok(placed.map(|(seq, _)| seq))
     }
 
     /// Entries of the journal behind an offset, in order, control entries too.

@@ -463,8 +463,10 @@ fn size_bound(work: &Work) -> u64 {
     let (strings, logs) = match work {
         Work::Append(draft) => (header_strings(&draft.activity), draft.logs.len()),
         Work::Place { logs, .. } => (0, logs.len()),
-        // A control entry has at most one text, and that a URL or an account of a failure.
-        Work::Control { .. } => (limits::URL_BYTES, 0),
+        Work::Control { control, .. } => {
+            let bytes = minicbor::to_vec(control).expect("writing to a Vec can't fail");
+            (bytes.len(), 0)
+        }
     };
     (2 * (ENTRY_OVERHEAD + strings + LOG_BYTES * logs + work.payload_len())) as u64
 }
@@ -483,7 +485,9 @@ fn header_strings(activity: &Activity) -> usize {
     let key = activity.key.as_ref().map_or(0, String::len);
     let derived = activity.derived.as_ref();
     let derived = derived.map_or(0, |derived| derived.source_actor.len() + 96);
+    let digests = 40 * (activity.definitions.len() + 1);
     derived
+        + digests
         + activity.id.len()
         + activity.verb.len()
         + activity.actor.len()

@@ -138,7 +138,7 @@ async fn list(global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn letter_value(letter: &proto::DeadLetter) -> Map {
+pub(super) fn letter_value(letter: &proto::DeadLetter) -> Map {
     let status = if letter.status == 0 {
         Value::Nil
     } else {
@@ -201,7 +201,7 @@ pub(super) fn time(ms: i64) -> Value {
     Value::from(fedsx_core::time::format_rfc3339_ms(ms))
 }
 
-fn text_or_nil(text: &str) -> Value {
+pub(super) fn text_or_nil(text: &str) -> Value {
     if text.is_empty() {
         Value::Nil
     } else {

@@ -26,6 +26,8 @@ pub(crate) async fn run(global: &Global, digest: bool) -> anyhow::Result<()> {
         ("queued", count(status.queued)),
         ("lanes", count(status.lanes)),
         ("deadLetters", count(status.dead_letters)),
+        ("trust", Value::from(&*status.trust)),
+        ("quarantined", count(status.quarantined)),
     ]);
     if let Some(digest) = &status.digest {
         value.insert("digest", &**digest);
@@ -44,6 +46,8 @@ fn people(status: &proto::StatusResponse) -> String {
         format!("actors        {}", status.actors),
         format!("deliveries    {} to {} hosts", status.queued, status.lanes),
         format!("dead letters  {}", status.dead_letters),
+        format!("trust         {}", status.trust),
+        format!("quarantine    {}", status.quarantined),
     ];
     lines.extend(
         status

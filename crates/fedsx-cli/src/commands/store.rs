@@ -189,6 +189,23 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("key", &**key);
         }
+        Control::Admitted {
+            digest,
+            definitions,
+        } => {
+            let definitions = definitions
+                .iter()
+                .map(|definition| Cid::of_document(*definition));
+            let definitions = definitions.map(|cid| Value::from(cid.to_string()));
+            value.insert("cid", Cid::of_document(*digest).to_string());
+            value.insert("definitions", definitions.collect::<Vec<_>>());
+        }
+        Control::Expired { digest } => {
+            value.insert("cid", Cid::of_document(*digest).to_string());
+        }
+        Control::Trust { trust } => {
+            value.insert("trust", trust.to_string());
+        }
         Control::GenesisAdopted { bundle } => {
             value.insert("bundle", &**bundle);
         }
@@ -241,6 +258,9 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Equivocation { .. } => "equivocation",
         Control::Role { .. } => "role",
         Control::Activated { .. } => "activated",
+        Control::Admitted { .. } => "admitted",
+        Control::Expired { .. } => "expired",
+        Control::Trust { .. } => "trust",
     }
 }
 

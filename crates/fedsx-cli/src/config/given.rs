@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fedsx_core::address::Instance;
+use fedsx_core::trust::Trust;
 use fedsx_store::engine::EngineKind;
 use ipnet::IpNet;
 
@@ -181,6 +182,18 @@ impl Setting for Option<EngineKind> {
             || "(that of the index, else fjall)".to_owned(),
             |kind| kind.to_string(),
         )
+    }
+}
+
+/// Whose definitions are taken.
+impl Setting for Trust {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let words = Vec::<String>::read(given)?;
+        Self::of_words(words.iter().map(String::as_str)).map_err(|error| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -40,11 +40,7 @@ pub(crate) fn entry_row(entry: &proto::Entry) -> Vec<String> {
 /// An entry for people, on a line of its own, with the logs it joined.
 pub(crate) fn tail_line(entry: &proto::Entry) -> String {
     let [who, verb, text] = gist(entry);
-    let places: Vec<String> = entry
-        .places
-        .iter()
-        .map(|place| format!("{}/{}#{}", place.actor, side(place.side), place.seq))
-        .collect();
+    let places: Vec<String> = entry.places.iter().map(place).collect();
     let text = if text.is_empty() {
         text
     } else {
@@ -57,6 +53,11 @@ pub(crate) fn tail_line(entry: &proto::Entry) -> String {
         short_cid(&entry.cid),
         places.join(" ")
     )
+}
+
+/// A place in a log, as `alice/inbox#7`.
+pub(crate) fn place(place: &proto::Place) -> String {
+    format!("{}/{}#{}", place.actor, side(place.side), place.seq)
 }
 
 /// Who follows or is followed, with the `Follow` it stands on.

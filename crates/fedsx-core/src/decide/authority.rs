@@ -2,9 +2,10 @@
 //! kernel's reading of the verbs it acts on, as an [`Effect`] (design, section 7).
 
 use crate::address::same_origin;
+use crate::canonical::document_bytes;
 use crate::cid::Digest;
 use crate::decide::Facts;
-use crate::definition::{Definition, Kind};
+use crate::definition::{Definition, Kind, is_name};
 use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef, Role};
 use crate::envelope::{Envelope, Object, reference};
 use crate::follow::{Direction, Input, Phase, Which, step};
@@ -227,16 +228,23 @@ fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
 /// A definition that a local actor publishes holds for the whole instance, so that it takes a role. What
 /// peers define means nothing until it is activated.
 fn define(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
-    let object = envelope.object.embedded().filter(|map| is_definition(map));
-    let is_local = facts.instance.owns(&envelope.actor);
     let (verb, is_create) = (&*envelope.verb, envelope.verb == "Create");
-    if is_local && !is_create && !object.is_some_and(|map| is_type(map, verb)) {
+    let object = envelope.object.embedded();
+    let object = object.filter(|map| match is_create {
+        true => is_definition(map),
+        false => is_type(map, verb),
+    });
+    let is_local = facts.instance.owns(&envelope.actor);
+    if is_local && !is_create && object.is_none() {
         let why = format!("the object of `{verb}` must be a `{verb}`, by its `type`");
         return Err(Refusal::new(Code::Schema, why).into());
     }
-    let (Some(object), true) = (object, is_local) else {
+    let Some(object) = object else {
         return Ok(Meaning::Plain);
     };
+    if !is_local {
+        return Ok(offered(object).map_or(Meaning::Plain, Meaning::Effect));
+    }
     if !may_define(facts.state, &envelope.actor)? {
         let why =
             "only an actor with the role `definer` may define: `fedsx actor role NAME +definer`";
@@ -249,6 +257,19 @@ fn define(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError>
         name: definition.name().to_owned(),
         digest: definition.digest(),
     }))
+}
+
+/// What a peer's definition would define, where peers may define such at all. Its code is read when it
+/// is asked whether to trust it.
+fn offered(object: &Map) -> Option<Effect> {
+    let text = |member| object.get(member).and_then(Value::as_str);
+    let kind = Kind::parse(text("type")?).filter(|kind| kind.may_come_from_peers())?;
+    let name = text("name").filter(|name| is_name(name))?;
+    Some(Effect::Offered {
+        kind,
+        name: name.to_owned(),
+        digest: Digest::of(&document_bytes(object)),
+    })
 }
 
 /// Whether an object is a definition by its `type`.

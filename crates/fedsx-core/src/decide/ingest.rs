@@ -71,6 +71,49 @@ pub fn ingest(facts: Facts<'_>, inbound: Inbound<'_>) -> Result<Decision, Decide
     here.judge(&verified, owner.followers.as_deref())
 }
 
+/// What becomes of a `Create` that was fetched because it defines a verb: appended, in no log. Only one
+/// that everybody may read and that is proved tells what a verb means.
+///
+/// # Errors
+/// As [`ingest`]; `envelope` when it is no such `Create`.
+pub fn fetched_definition(
+    facts: Facts<'_>,
+    verified: &Verified,
+    followers: Option<&str>,
+) -> Result<Decision, DecideError> {
+    let envelope = verified.envelope();
+    let here = Here {
+        facts,
+        target: None,
+        kept: facts.state.digest_of_id(&envelope.id)?,
+    };
+    if here.kept == Some(verified.document().digest) {
+        return Ok(Decision::Replay);
+    }
+    let meaning = authority::judge(facts, envelope)?;
+    let Meaning::Effect(effect @ Effect::Offered { .. }) = meaning else {
+        let why = "it is no `Create` of a definition that a peer may give";
+        return Err(Refusal::new(Code::Envelope, why).into());
+    };
+    let published_ms = in_time(facts, envelope)?;
+    let draft = here.draft(verified, published_ms, Some(effect), followers)?;
+    if !is_proved(draft.activity.authenticated) || draft.activity.visibility != Visibility::Public {
+        let why = "a definition is taken only where it is proved and public";
+        return Err(Refusal::new(Code::Envelope, why).into());
+    }
+    Ok(Decision::Append(Box::new(draft)))
+}
+
+/// When it was published, which must not lie ahead.
+fn in_time(facts: Facts<'_>, envelope: &Envelope) -> Result<i64, Refusal> {
+    let published_ms = envelope.published_ms.unwrap_or(facts.now_ms);
+    if published_ms > facts.now_ms + limits::CLOCK_SKEW_MS {
+        let why = "`published` lies more than an hour ahead";
+        return Err(Refusal::new(Code::Future, why));
+    }
+    Ok(published_ms)
+}
+
 /// The local actor whose inbox it was sent to.
 #[derive(Clone, Copy)]
 struct Target<'a> {
@@ -151,11 +194,7 @@ impl Here<'_> {
     /// Stages 5 (time, equivocation) to 8.
     fn judge(&self, verified: &Verified, followers: Option<&str>) -> Result<Decision, DecideError> {
         let (facts, envelope) = (self.facts, verified.envelope());
-        let published_ms = envelope.published_ms.unwrap_or(facts.now_ms);
-        if published_ms > facts.now_ms + limits::CLOCK_SKEW_MS {
-            let why = "`published` lies more than an hour ahead";
-            return Err(Refusal::new(Code::Future, why).into());
-        }
+        let published_ms = in_time(facts, envelope)?;
         if let Some(other) = self.kept
             && other != verified.document().digest
         {
@@ -366,5 +405,6 @@ fn activity(
         definitions: Vec::new(),
         mark: None,
         derived: None,
+        defined_by: None,
     }
 }

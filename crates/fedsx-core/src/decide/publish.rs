@@ -425,6 +425,7 @@ fn draft(
         definitions: Vec::new(),
         mark: None,
         derived: publishing.derivation.map(|made| made.derived.clone()),
+        defined_by: None,
     };
     Ok(Draft {
         activity,

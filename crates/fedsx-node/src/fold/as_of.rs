@@ -48,16 +48,19 @@ pub(super) fn fold(
                 let why = "folding the journal up to there takes more than 10 seconds";
                 return Err(Refusal::new(Code::TooFarBack, why));
             }
-            let met = entries.meet(entry, with_placed).map_err(unreadable)?;
-            let Some(met) = met.filter(|met| projection.takes(met.activity())) else {
-                continue;
-            };
-            // What failed when it was folded first fails again, and leaves the state as it was.
-            let Ok(shown) = entries.show(&met) else {
-                continue;
-            };
-            if let Some(next) = next(projection, key, &state, &shown) {
-                state = next;
+            let mut part = 0;
+            while let Some(met) = entries.meet(entry, with_placed, part).map_err(unreadable)? {
+                part += 1;
+                if !projection.takes(met.activity()) {
+                    continue;
+                }
+                // What failed when it was folded first fails again, and leaves the state as it was.
+                let Ok(shown) = entries.show(&met) else {
+                    continue;
+                };
+                if let Some(next) = next(projection, key, &state, &shown) {
+                    state = next;
+                }
             }
         }
     }

@@ -2,13 +2,21 @@
 //! logs it joined there, or nothing.
 //!
 //! A `placed` entry is shown as the document that it places, to projections whose keys read the actors.
+//! What was kept under an undefined verb is shown where it was admitted, as having joined there all logs
+//! that it had joined by then; never before.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Control, Joined, Subject};
 use fedsx_core::projection::Shown;
+use fedsx_core::state::Outcome;
 use fedsx_core::value::Map;
 use fedsx_store::{ReadError, Stored, View};
+
+/// Logs that are shown at once, as many as one entry joins.
+const LOGS: usize = 256;
 
 /// Reads what entries refer to.
 pub(crate) struct Entries {
@@ -19,9 +27,11 @@ pub(crate) struct Entries {
 
 /// An entry that is shown.
 pub(crate) struct Met<'a> {
-    placed: Option<Stored>,
+    /// The activity that a control entry is about.
+    about: Option<Stored>,
     entry: &'a Stored,
-    joined: &'a [Joined],
+    joined: Cow<'a, [Joined]>,
+    is_further: bool,
 }
 
 impl Entries {
@@ -32,33 +42,64 @@ impl Entries {
         }
     }
 
-    /// What there is to show of an entry; of a placing one only `with_placed`.
+    /// What there is to show of an entry in its parts, which count from 0: an admission may have more
+    /// than one. Of what joins further logs there is something only `with_placed`.
     pub(crate) fn meet<'a>(
         &self,
         entry: &'a Stored,
         with_placed: bool,
+        part: usize,
     ) -> Result<Option<Met<'a>>, ReadError> {
-        let (placed, joined) = match &entry.header.subject {
-            Subject::Activity(activity) => (None, &*activity.joined),
-            Subject::Control(Control::Placed { digest, joined }) if with_placed => {
-                match self.view.stored(digest)? {
-                    Some(stored) if stored.activity().is_some() => (Some(stored), &**joined),
-                    _ => return Ok(None),
-                }
+        let offset = entry.header.offset;
+        let (about, joined, is_further) = match &entry.header.subject {
+            Subject::Activity(activity) if part == 0 => (None, (&*activity.joined).into(), false),
+            Subject::Control(Control::Placed { digest, joined }) if with_placed && part == 0 => {
+                (self.about(digest, offset)?, (&**joined).into(), true)
             }
-            Subject::Control(_) => return Ok(None),
+            Subject::Control(Control::Admitted { digest, .. }) if with_placed || part == 0 => {
+                let joined = self.view.joined_before(digest, offset)?;
+                let joined: Vec<Joined> = joined.into_iter().skip(part * LOGS).take(LOGS).collect();
+                let outcome = self.view.outcome(digest)?;
+                let is_it = outcome == Some(Outcome::Admitted(offset));
+                if !is_it || (part > 0 && joined.is_empty()) {
+                    return Ok(None);
+                }
+                (self.about(digest, offset)?, joined.into(), part > 0)
+            }
+            _ => return Ok(None),
         };
+        let is_control = matches!(entry.header.subject, Subject::Control(_));
+        if is_control && about.is_none() {
+            return Ok(None);
+        }
         Ok(Some(Met {
-            placed,
+            about,
             entry,
             joined,
+            is_further,
         }))
+    }
+
+    /// An activity that an entry at `offset` is about, as it was known there: with what it was marked,
+    /// unless it had been admitted.
+    fn about(&self, digest: &Digest, offset: u64) -> Result<Option<Stored>, ReadError> {
+        let Some(mut stored) = self.view.stored(digest)? else {
+            return Ok(None);
+        };
+        let outcome = self.view.outcome(digest)?;
+        let Subject::Activity(activity) = &mut stored.header.subject else {
+            return Ok(None);
+        };
+        if matches!(outcome, Some(Outcome::Admitted(at)) if at <= offset) {
+            activity.mark = None;
+        }
+        Ok(Some(stored))
     }
 
     /// The entry as projections see it.
     pub(crate) fn show(&mut self, met: &Met<'_>) -> Result<Shown, ReadError> {
         let mut actors: Vec<String> = Vec::with_capacity(met.joined.len());
-        for joined in met.joined {
+        for joined in &*met.joined {
             let url = self.url(joined.log.actor)?;
             if !actors.contains(&url) {
                 actors.push(url);
@@ -88,22 +129,22 @@ impl Entries {
 
 impl Met<'_> {
     pub(crate) fn activity(&self) -> &Activity {
-        let stored = self.placed.as_ref().unwrap_or(self.entry);
+        let stored = self.about.as_ref().unwrap_or(self.entry);
         stored.activity().expect("only activities are met")
     }
 
     /// The logs that it joins there.
-    pub(crate) const fn joined(&self) -> &[Joined] {
-        self.joined
+    pub(crate) fn joined(&self) -> &[Joined] {
+        &self.joined
     }
 
     /// The document.
     pub(crate) fn document(&self) -> Result<Map, ReadError> {
-        self.placed.as_ref().unwrap_or(self.entry).map()
+        self.about.as_ref().unwrap_or(self.entry).map()
     }
 
     /// Whether it is shown again, because it joined further logs.
-    pub(crate) const fn is_placed(&self) -> bool {
-        self.placed.is_some()
+    pub(super) const fn is_further(&self) -> bool {
+        self.is_further
     }
 }

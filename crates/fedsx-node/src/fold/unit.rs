@@ -77,8 +77,8 @@ impl Unit {
     }
 
     /// Whether it folds such an entry.
-    pub(super) fn takes(&self, activity: &Activity, is_placed: bool) -> bool {
-        (self.reads_actors || !is_placed) && self.active.projection().takes(activity)
+    pub(super) fn takes(&self, activity: &Activity, is_further: bool) -> bool {
+        (self.reads_actors || !is_further) && self.active.projection().takes(activity)
     }
 
     /// Folds an entry, or keeps the account of why it can't be.

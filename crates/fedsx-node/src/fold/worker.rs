@@ -307,12 +307,14 @@ impl Worker {
     fn entry(&mut self, group: &[usize], entry: &Stored) -> Result<(), FoldFailed> {
         let offset = entry.header.offset;
         let with_placed = group.iter().any(|at| self.units[*at].reads_actors());
-        if let Some(met) = self.entries.meet(entry, with_placed)? {
-            let (activity, is_placed) = (met.activity(), met.is_placed());
+        let mut part = 0;
+        while let Some(met) = self.entries.meet(entry, with_placed, part)? {
+            part += 1;
+            let (activity, is_further) = (met.activity(), met.is_further());
             let digest = activity.digest;
             let takers = group
                 .iter()
-                .filter(|at| self.units[**at].takes(activity, is_placed));
+                .filter(|at| self.units[**at].takes(activity, is_further));
             let takers: Vec<usize> = takers.copied().collect();
             if !takers.is_empty() {
                 match self.entries.show(&met) {

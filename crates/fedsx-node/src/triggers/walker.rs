@@ -19,7 +19,7 @@ use fedsx_store::{ReadError, Stored, Tail};
 
 use super::Verdict;
 use crate::Node;
-use crate::fold::entries::Entries;
+use crate::fold::entries::{self, Entries};
 
 /// Entries read at once.
 const CHUNK: usize = 64;
@@ -194,16 +194,32 @@ impl Walker {
         if !self.standing.has_triggers() {
             return Ok(Vec::new());
         }
-        let Some(met) = self.entries.meet(entry, true)? else {
-            return Ok(Vec::new());
-        };
+        let mut verdicts = Vec::new();
+        let mut part = 0;
+        while let Some(met) = self.entries.meet(entry, true, part)? {
+            part += 1;
+            self.verdicts_on(&met, entry.header.offset, &mut verdicts)?;
+        }
+        Ok(verdicts)
+    }
+
+    fn verdicts_on(
+        &mut self,
+        met: &entries::Met<'_>,
+        offset: u64,
+        verdicts: &mut Vec<Verdict>,
+    ) -> Result<(), ReadError> {
+        // What its verb means is not known until it is admitted.
+        if met.activity().mark.is_some() {
+            return Ok(());
+        }
         let due = self.standing.due(Met {
-            offset: entry.header.offset,
+            offset,
             activity: met.activity(),
             joined: met.joined(),
         });
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let (source, document) = (met.activity().clone(), met.document()?);
         let recipients = Recipients {
@@ -220,13 +236,12 @@ impl Walker {
                 actor: &source.actor,
                 recipients: &recipients,
             },
-            shown: self.entries.show(&met)?,
+            shown: self.entries.show(met)?,
         };
-        let mut verdicts = Vec::new();
         for due in due {
             verdicts.extend(self.verdict(&due, &meeting)?);
         }
-        Ok(verdicts)
+        Ok(())
     }
 
     /// What one trigger says to an entry; nothing where it is none of its own, or it is done with it.

@@ -59,6 +59,7 @@ fn note() -> Activity {
         audience: Vec::new(),
         definitions: Vec::new(),
         mark: None,
+        defined_by: None,
         derived: None,
     }
 }

@@ -1,0 +1,128 @@
+//! Changes of kernel state that are no activity. Numbers kept for what comes later, and which this
+//! version refuses to read: 6 erased, 7 host block.
+
+use minicbor::{Decode, Encode};
+
+use super::{ActorNo, Joined, Role};
+use crate::cid::Digest;
+use crate::definition::Kind;
+use crate::notation::Notation;
+use crate::trigger::Settled;
+use crate::trust::Trust;
+
+/// A change of kernel state that is no activity.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub enum Control {
+    /// A kept activity joins further local logs.
+    #[n(1)]
+    Placed {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
+        /// The logs.
+        #[n(1)]
+        joined: Vec<Joined>,
+    },
+    /// A valid proof arrived for a document kept without one; the payload is the document with it.
+    #[n(2)]
+    ProofAttached {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
+        /// The notation of the payload.
+        #[n(1)]
+        notation: Notation,
+        /// The key, as a Multikey.
+        #[n(2)]
+        key: String,
+    },
+    /// Two proved documents of one actor under one `id`; the payload is the second one.
+    #[n(13)]
+    Equivocation {
+        /// The document that was kept first.
+        #[n(0)]
+        kept: Digest,
+        /// Their `id`.
+        #[n(1)]
+        id: String,
+        /// Their actor.
+        #[n(2)]
+        actor: String,
+        /// The notation of the payload.
+        #[n(3)]
+        notation: Notation,
+    },
+    /// A peer's definition becomes active from this entry's offset.
+    #[n(4)]
+    Activated {
+        /// Whose: the actor's URL.
+        #[n(0)]
+        authority: String,
+        /// What it defines.
+        #[n(1)]
+        kind: Kind,
+        /// Its name.
+        #[n(2)]
+        name: String,
+        /// The digest inside its CID.
+        #[n(3)]
+        digest: Digest,
+        /// The kept `Create` that embeds it.
+        #[n(4)]
+        create: Digest,
+    },
+    /// What was kept under an undefined verb has passed: it is folded at this entry's offset.
+    #[n(5)]
+    Admitted {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
+        /// The definitions that judged it, by the digests of their CIDs; those of genesis are left out.
+        #[n(1)]
+        definitions: Vec<Digest>,
+    },
+    /// Whose definitions are taken, from here on.
+    #[n(9)]
+    Trust {
+        /// Whose.
+        #[n(0)]
+        trust: Trust,
+    },
+    /// What was kept for a definition, or is one that nobody trusted, waits no longer.
+    #[n(10)]
+    Expired {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
+    },
+    /// A local actor is given a role, or it is taken.
+    #[n(8)]
+    Role {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// Which.
+        #[n(1)]
+        role: Role,
+        /// Given, not taken.
+        #[n(2)]
+        given: bool,
+    },
+    /// The operator took another genesis. It changes nothing but that it is on record.
+    #[n(11)]
+    GenesisAdopted {
+        /// The CID of the bundle from here on.
+        #[n(0)]
+        bundle: String,
+    },
+    /// A trigger made nothing of an activity, and will not be asked again.
+    #[n(12)]
+    TriggerSettled(#[n(0)] Settled),
+    /// Every relation with a peer ends, because the peer is gone.
+    #[n(3)]
+    PeerGone {
+        /// The peer's URL.
+        #[n(0)]
+        peer: String,
+    },
+}
