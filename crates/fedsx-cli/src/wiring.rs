@@ -182,7 +182,8 @@ impl Running {
             engine,
             admin_file: None,
         };
-        running.spawn(config, addresses, &delivery, Token::new(&token))?;
+        running.listen(&config.server, addresses, &delivery, Token::new(&token))?;
+        running.work(config, delivery);
         let file = AdminFile {
             url: running.admin_url.clone(),
             token,
@@ -192,15 +193,15 @@ impl Running {
         Ok(running)
     }
 
-    fn spawn(
+    fn listen(
         &mut self,
-        config: &Config,
+        server: &Server,
         addresses: Addresses,
         delivery: &Arc<Delivery<OverNode>>,
         token: Token,
     ) -> anyhow::Result<()> {
         let salt = getrandom::u64().context("no randomness")?;
-        let http = HttpState::new(self.node.clone(), &http_options(&config.server, salt));
+        let http = HttpState::new(self.node.clone(), &http_options(server, salt));
         let deliveries = Arc::new(AdminDeliveries::new(
             Arc::clone(delivery),
             self.node.clone(),
@@ -227,10 +228,10 @@ impl Running {
             routes,
         };
         let options = ServeOptions {
-            connections: config.server.connections,
-            head_time: config.server.head_timeout,
+            connections: server.connections,
+            head_time: server.head_timeout,
             // Workers and store need the rest of the time.
-            drain_time: config.server.drain / 2,
+            drain_time: server.drain / 2,
         };
         let stop = self.tasks.listeners.clone();
         let public = fedsx_http::serve(
@@ -250,7 +251,11 @@ impl Running {
         let admin = fedsx_admin::serve(addresses.admin, admin, stop);
         self.tasks
             .listener("the admin listener", async move { Ok(admin.await?) });
-        let (stop, delivery) = (self.tasks.workers.clone(), Arc::clone(delivery));
+        Ok(())
+    }
+
+    fn work(&mut self, config: &Config, delivery: Arc<Delivery<OverNode>>) {
+        let stop = self.tasks.workers.clone();
         self.tasks
             .worker("deliveries", async move { Ok(delivery.run(stop).await?) });
         let (stop, folds) = (self.tasks.workers.clone(), self.node.folds().clone());
@@ -275,7 +280,6 @@ impl Running {
             node.run(stop).await;
             Ok(())
         });
-        Ok(())
     }
 
     /// Why a task ended: when the writer stops, whoever follows the journal may be seen to end first.

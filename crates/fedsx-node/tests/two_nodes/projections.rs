@@ -202,6 +202,8 @@ async fn received(instance: &Instance, numbers: std::ops::Range<u64>) {
                 audience: Vec::new(),
                 definitions: Vec::new(),
                 mark: None,
+                derived: None,
+                defined_by: None,
             },
             logs: vec![LogId::inbox(alice)],
             payload: Bytes::from(payload),
