@@ -304,7 +304,7 @@ pub(crate) fn listing() -> String {
     let defaults = Config::default();
     let lines = SETTINGS
         .iter()
-        .map(|known| format!("  {:<28}{}", known.key, (known.show)(&defaults)));
+        .map(|known| format!("  {:<30}{}", known.key, (known.show)(&defaults)));
     format!(
         "Settings and their defaults:\n{}",
         lines.collect::<Vec<_>>().join("\n")
