@@ -93,6 +93,14 @@ document() { # url
     fetch "$1" --header "Accept: application/activity+json"
 }
 
+# What a public projection of an instance has made of all that is in its journal.
+folded() { # url a|b name[?key=…]
+    local offset mark='?'
+    offset=$("$2" status | grep -Eo '"offset": *[0-9]+' | grep -Eo '[0-9]+') || return 1
+    case $3 in *\?*) mark='&' ;; esac
+    fetch "$1/projections/$3${mark}wait=$offset"
+}
+
 # Posts a document to an inbox; writes the status, and the answer to a file.
 deliver() { # inbox file answer
     curl --silent --show-error --max-time 10 --output "$3" --write-out '%{http_code}' \
@@ -111,6 +119,8 @@ logs() { # directory
     a inbox alice --limit 10000 >"$1/alice-inbox"
     b outbox bob --limit 10000 >"$1/bob-outbox"
     b inbox bob --limit 10000 >"$1/bob-inbox"
+    folded "$A" a pin-state >"$1/a-pins"
+    folded "$B" b "endorsements?key=$object" >"$1/b-endorsements"
     state a >"$1/a-state"
     state b >"$1/b-state"
 }
@@ -181,6 +191,56 @@ ok
 now "bob's note is in alice's inbox"
 eventually holds "$note" a inbox alice
 holds '"Hello from B"' a timeline alice
+ok
+
+now "alice passes bob's note on: it reaches her follower carol, and bob"
+carol=$(b actor create carol | member url)
+b follow carol "acct:alice@${A#http://}" >/dev/null
+eventually holds '"state":"accepted"' b following carol
+eventually holds "$carol" a followers alice
+announced=$(a announce alice "$note" | member cid)
+eventually holds "$announced" b inbox carol
+eventually holds "$announced" b inbox bob
+holds "$announced" b timeline carol
+ok
+
+now "what alice and carol like is counted"
+object=$(sed 's/.*"object":{//' "$PAIR_DIR/note" | member id)
+liked=$(a endorse alice "$note" --kind like | member cid)
+b endorse carol "$object" >/dev/null
+eventually holds "$liked" b inbox bob
+holds '"like":{"actors":' folded "$B" b "endorsements?key=$object"
+holds '"count":2' folded "$B" b "endorsements?key=$object"
+holds '"count":1' folded "$B" b "announcements?key=$object"
+ok
+
+now "a verb and what it adds up to are defined while A runs"
+cat >"$PAIR_DIR/pin.sx" <<'SX'
+(DefineActivity :name "Pin" :doc "Keeps a link at hand."
+  :schema (fn (act) (and (string? (get act :path)) (string? (get act :object)))))
+SX
+cat >"$PAIR_DIR/pin-state.sx" <<'SX'
+(DefineProjection :name "pin-state" :doc "What is pinned where."
+  :on "Pin" :scope "public" :initialState {}
+  :fold (fn (state act) (assoc state (get act :path) (get act :object))))
+SX
+for file in pin pin-state; do
+    a define "$PAIR_DIR/$file.sx" --as alice >/dev/null
+done
+for link in a b; do
+    a publish alice - <<<"(Pin :path \"$link\" :object \"https://$link.example/\")" >/dev/null
+done
+if a publish alice - <<<'(Pin :path 7)' >/dev/null 2>"$PAIR_DIR/said"; then
+    fail "a Pin without a link was published"
+fi
+holds '[schema]' cat "$PAIR_DIR/said"
+holds '"state":{"a":"https://a.example/","b":"https://b.example/"}' folded "$A" a pin-state
+ok
+
+now "a rebuild comes to the same state"
+folded "$A" a pin-state >"$PAIR_DIR/live"
+holds '"complete": true' a projection rebuild pin-state
+folded "$A" a pin-state | diff - "$PAIR_DIR/live"
 ok
 
 now "a replay is taken quietly and changes nothing"
