@@ -3,6 +3,8 @@
 //! Invariant: an answer stays below gRPC's message limit; a state whose JSON does not fit is refused and
 //! never cut. Deliberately absent: folding (the node's).
 
+use std::time::Duration;
+
 use fedsx_core::cid::Cid;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
@@ -21,6 +23,8 @@ use crate::refused::status;
 
 /// Keys read at once: each state may weigh 1 MiB.
 const CHUNK: usize = 16;
+/// How long a query waits that does not say for what.
+const MOMENT: Duration = Duration::from_millis(500);
 /// What an answer needs beside one state, bytes.
 const REST_BYTES: usize = 256 << 10;
 
@@ -39,6 +43,24 @@ impl Service {
     fn shown(&self, overview: Overview) -> proto::Projection {
         let lag = self.node.view().applied().saturating_sub(overview.offset);
         shown(overview, lag)
+    }
+
+    /// Waits for the offset asked for; else for what is in the journal now, if that takes but a moment, so
+    /// that who has just published sees it.
+    async fn wait(&self, asked: &QueryProjectionRequest) -> Result<(), Refusal> {
+        let folds = self.node.folds();
+        if let Some(offset) = asked.wait {
+            return folds.wait(&asked.name, offset).await;
+        }
+        if asked.at.is_some() || !asked.page_token.is_empty() {
+            return Ok(());
+        }
+        let wait = folds.wait(&asked.name, self.node.view().applied());
+        match tokio::time::timeout(MOMENT, wait).await {
+            Ok(waited) => waited,
+            // The answer tells how far it is.
+            Err(_) => Ok(()),
+        }
     }
 
     fn list(&self, asked: &ListProjectionsRequest) -> ListProjectionsResponse {
@@ -66,10 +88,8 @@ impl Projections for Service {
         request: Request<QueryProjectionRequest>,
     ) -> Result<Response<QueryProjectionResponse>, Status> {
         let asked = request.into_inner();
-        if let Some(offset) = asked.wait {
-            let waited = self.node.folds().wait(&asked.name, offset).await;
-            waited.map_err(|refusal| status(&advised(refusal)))?;
-        }
+        let waited = self.wait(&asked).await;
+        waited.map_err(|refusal| status(&advised(refusal)))?;
         let node = self.node.clone();
         let answer = blocking(move || query(&node, &asked).map_err(advised)).await;
         answer.map(Response::new)
