@@ -13,6 +13,7 @@
 
 mod bare;
 mod deliveries;
+mod folds;
 mod inbox;
 mod language;
 mod load;
@@ -32,17 +33,18 @@ use anyhow::{Context as _, bail};
 use report::{Results, Section};
 
 /// The measurements, in the order in which they run.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "idle",
     "inbox",
     "publish",
     "deliveries",
     "start",
+    "folds",
     "language",
 ];
 
 const HELP: &str = "\
-fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, start, language";
+fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, start, folds, language";
 
 /// The server's, so that the yardstick has no other.
 #[global_allocator]
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         ["fill", dir, engine, base_url, entries] => {
             start::fill(Path::new(dir), engine, base_url, entries)
         }
+        ["pins", entries, dir] => folds::fill(Path::new(dir), entries),
+        ["folds", dir] => folds::run(Path::new(dir)),
         _ => Err(anyhow::anyhow!("{HELP}")),
     };
     match outcome {
@@ -103,6 +107,7 @@ fn measure(name: &str, root: &Path, fedsx: &Path) -> anyhow::Result<Section> {
         "publish" => publish::measure(),
         "deliveries" => deliveries::measure(fedsx),
         "start" => start::measure(fedsx),
+        "folds" => folds::measure(),
         "language" => language::measure(root),
         other => bail!("there is no `{other}`"),
     }
