@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: the same tests for longer. Process tests read `FEDSX_SOAK` (more kills, more notes, every
-//! engine), properties read `PROPTEST_CASES`; then the fuzz targets. Not part of `ci`: it takes more than an hour.
+//! engine), properties read `PROPTEST_CASES`; then
+//! the tests of the language in a release build, and the fuzz targets. Not part of `ci`: it takes more than an hour.
 
 use std::path::Path;
 
@@ -27,7 +28,23 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
         .env("FEDSX_SOAK", "1")
         .env("PROPTEST_CASES", CASES);
     run::run(&mut nextest)?;
+    as_released(root)?;
     fuzz(root, seconds)
+}
+
+/// The tests of the language, as it is released: what programs come to is recorded, and no build may differ.
+fn as_released(root: &Path) -> anyhow::Result<()> {
+    let mut nextest = run::cargo(root);
+    nextest.args([
+        "nextest",
+        "run",
+        "-p",
+        "fedsx-sx",
+        "--release",
+        "--profile",
+        "soak",
+    ]);
+    run::run(&mut nextest)
 }
 
 /// The time of a fuzz target, 0 for none, and what is nextest's.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, ActorName, Origin};
-use fedsx_core::cid::Cid;
+use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::LogId;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
@@ -277,17 +277,29 @@ impl Instance {
 
     /// Opens the directory in a new instance, as after the end of a process.
     pub(crate) fn reopened(self, net: &Net) -> Instance {
+        let engine = self.options.engine;
+        self.reopened_on(net, engine)
+    }
+
+    /// [`Self::reopened`], with the index in another engine, to be made from the journal where there is none.
+    pub(crate) fn reopened_on(self, net: &Net, engine: EngineKind) -> Instance {
         let Self {
             node,
             store,
-            options,
+            mut options,
             dir,
             ..
         } = self;
+        options.engine = engine;
         drop(node);
         net.forget(&options);
         store.close().expect("closes");
         net.open(options, dir)
+    }
+
+    /// The hash of the derived rows, and their number.
+    pub(crate) fn digest(&self) -> (Digest, u64) {
+        self.store.digest().expect("reads")
     }
 
     /// Closes the store, checks it, and compares the live index with one made anew. Returns the rows.

@@ -139,6 +139,33 @@ async fn every_engine_and_every_way_comes_to_the_same_states() {
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
 }
 
+/// What an entry was received as and where it stands goes into states, so that this is one journal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_journal_comes_to_the_same_states_on_every_engine() {
+    let net = Net::default();
+    let mut instance = net.instance("a.test", EngineKind::Fjall);
+    instance.create("alice", false).await;
+    instance.create("bob", false).await;
+    instance.node.follow("bob", "alice").await.expect("asks");
+    instance.settle().await;
+    write(&instance, 0, 30).await;
+    let mut all = Vec::new();
+    for engine in [EngineKind::Fjall, EngineKind::Sled, EngineKind::Memory] {
+        instance = instance.reopened_on(&net, engine);
+        // Those of genesis as well.
+        instance.node.take_up_definitions().expect("reads");
+        let live = states(&folded(&instance, false).await);
+        let is_timeline = |key: &String| key.starts_with("timeline/");
+        assert!(live.keys().any(is_timeline), "{live:?}");
+        instance = instance.reopened_on(&net, engine);
+        instance.node.take_up_definitions().expect("reads");
+        let rebuilt = states(&folded(&instance, true).await);
+        assert_eq!(rebuilt, live, "rebuilt on {engine}");
+        all.push((live, instance.digest()));
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_is_told_and_the_state_stays() {
     let net = Net::default();
