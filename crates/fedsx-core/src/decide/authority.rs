@@ -170,7 +170,10 @@ fn subscribe(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideErr
     };
     let object = envelope.object.embedded();
     let name = object.and_then(|object| object.get("name")?.as_str());
-    let name = name.ok_or_else(|| missing("Subscribe"))?.to_owned();
+    let name = name.map(str::to_owned).ok_or_else(|| {
+        let why = "the object of `Subscribe` is the name or the CID of a DefineSubscription";
+        Refusal::new(Code::Envelope, why)
+    })?;
     let subscriptions = facts.state.subscriptions(actor.no)?;
     let lasting = subscriptions
         .iter()

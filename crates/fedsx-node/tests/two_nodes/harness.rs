@@ -297,6 +297,12 @@ impl Instance {
         net.open(options, dir)
     }
 
+    /// Loses the place up to which triggers have met the journal.
+    pub(crate) fn forget_triggers_met(&self) {
+        let rows = self.store.projections();
+        rows.set_triggers_met(0).expect("kept");
+    }
+
     /// The hash of the derived rows, and their number.
     pub(crate) fn digest(&self) -> (Digest, u64) {
         self.store.digest().expect("reads")

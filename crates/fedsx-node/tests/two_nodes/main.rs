@@ -5,6 +5,7 @@ mod announce;
 mod definitions;
 mod harness;
 mod projections;
+mod triggers;
 
 use fedsx_core::cid::Cid;
 use fedsx_core::entry::LogId;
