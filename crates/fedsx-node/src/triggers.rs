@@ -178,6 +178,15 @@ impl Triggers {
         verdict: Verdict,
         stop: &CancellationToken,
     ) -> Result<bool, TriggersFailed> {
+        let (source, trigger) = match &verdict {
+            Verdict::Settle(settled) => (settled.source, settled.trigger),
+            Verdict::Publish(.., Derivation { derived, .. }) => (derived.source, derived.trigger),
+        };
+        // One entry may be met in parts, and a trigger in more than one of them.
+        let is_settled = || node.view().state().is_settled(&source, &trigger);
+        if is_settled()? {
+            return Ok(true);
+        }
         let settled = match verdict {
             Verdict::Settle(settled) => settled,
             Verdict::Publish(actor, document, derivation) => {

@@ -209,10 +209,6 @@ impl Walker {
         offset: u64,
         verdicts: &mut Vec<Verdict>,
     ) -> Result<(), ReadError> {
-        // What its verb means is not known until it is admitted.
-        if met.activity().mark.is_some() {
-            return Ok(());
-        }
         let due = self.standing.due(Met {
             offset,
             activity: met.activity(),
