@@ -1,5 +1,10 @@
 //! What wins, and what is said of what is wrong.
 
+use std::time::Duration;
+
+use fedsx_store::engine::EngineKind;
+
+use super::sections::minutes;
 use super::*;
 
 fn resolve(file: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Config, String> {
