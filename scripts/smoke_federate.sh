@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kept=${PAIR_DIR:-}
 export PAIR_DIR=${PAIR_DIR:-$(mktemp -d "${TMPDIR:-/tmp}/fedsx-smoke-XXXXXX")}
-export PAIR_SETTINGS="${PAIR_SETTINGS:-} delivery.retry=200ms,200ms,500ms,1s peers.negative_ttl=1s"
+export PAIR_SETTINGS="${PAIR_SETTINGS:-} delivery.retry=200ms,200ms,500ms,1s peers.negative_ttl=1s definitions.trust=followed"
 . "$here/pair.sh"
 
 step=0
@@ -277,6 +277,30 @@ unheard=$(b post bob "Nobody listens" | member cid)
 direct=$(b post bob "To you" --to "$alice" | member cid)
 eventually holds "$direct" a inbox alice
 lacks "$unheard" a inbox alice
+ok
+
+now "a verb learnt across instances: kept while nobody here follows its definer, then fetched, activated and folded"
+cat >"$PAIR_DIR/pin.sx" <<'SX'
+(DefineActivity :name "Pin" :doc "To keep a link at hand."
+  :schema (fn (act) (and (string? (get act :path)) (string? (get act :object)))))
+SX
+cat >"$PAIR_DIR/pins.sx" <<'SX'
+(DefineProjection :name "pins" :doc "What is pinned where." :on "Pin" :scope "public" :initialState {}
+  :fold (fn (state act) (assoc state (get act :path) (get act :object))))
+SX
+b define "$PAIR_DIR/pin.sx" --as bob >/dev/null
+a define "$PAIR_DIR/pins.sx" --as alice >/dev/null
+cat >"$PAIR_DIR/pin.json" <<JSON
+{"type": "Pin", "path": "links", "object": "https://example.org/",
+ "to": ["$alice", "https://www.w3.org/ns/activitystreams#Public"]}
+JSON
+pin=$(b publish bob "$PAIR_DIR/pin.json" | member cid)
+eventually holds "nobody here follows $bob" a explain "$pin"
+holds '"standing": "kept"' a explain "$pin"
+lacks '"links"' fetch "$A/projections/pins"
+a follow alice "$bob" >/dev/null
+eventually holds '"standing": "admitted"' a explain "$pin"
+eventually holds '"links":"https://example.org/"' fetch "$A/projections/pins"
 ok
 
 now "nothing is left to be delivered"

@@ -2,10 +2,13 @@
 //! trusted, admitted in order, explained all the while; and what a schema refuses, in quarantine.
 
 use fedsx_admin::proto;
+use fedsx_core::audience::PUBLIC;
+use fedsx_core::cid::cid;
+use fedsx_core::notation::{Notation, write};
 use fedsx_core::value::Map;
 use serde_json::{Value, json};
 
-use crate::harness::{AS2, Instance, Setup, Stranger, activity, eventually, inbox};
+use crate::harness::{AS2, Instance, Setup, Stranger, activity, cids, eventually, inbox};
 
 const PIN: &str = r#"(DefineActivity :name "Pin" :doc "To keep a link at hand."
   :schema (fn (act) (and (string? (get act :path)) (string? (get act :object)))))"#;
@@ -289,88 +292,140 @@ async fn a_kill_between_activation_and_admission_ends_the_same() {
     pair.end().await;
 }
 
+/// A peer that signs whatever it is asked to.
+struct Peer {
+    there: Stranger,
+    to: Vec<String>,
+}
+
+impl Peer {
+    fn new(here: &Instance, names: &[&str]) -> Self {
+        let mut to = vec![PUBLIC.to_owned()];
+        to.extend(names.iter().map(|name| here.actor_url(name)));
+        let there = Stranger::start(&["alice"]);
+        Self { there, to }
+    }
+
+    fn pin(&self, number: u32, path: &str) -> Map {
+        let alice = self.there.actor_url("alice");
+        let mut pin = activity(&alice, number, "Pin", "https://c.example/");
+        pin.insert("path", path);
+        pin.insert("to", self.to.clone());
+        self.there.proved("alice", &pin)
+    }
+}
+
+fn json_of(map: &Map) -> Vec<u8> {
+    write(Notation::Json, &map.clone().into())
+}
+
+fn cid_of(map: &Map) -> String {
+    cid(map).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_admitted_is_folded_once_for_each_log_whenever_it_joined() {
+    let mut here = Instance::start().await;
+    let names = ["bob", "carol", "dave"];
+    here.create(&names);
+    define(&here, "bob", READERS);
+    define(&here, "bob", PINS);
+    let pin = Peer::new(&here, &names).pin(1, "x");
+    let receive = async |name: &str, status: &str| {
+        let inbox = format!("/actors/{name}/inbox");
+        let answer = here.web().post(&inbox, json_of(&pin)).await;
+        answer.taken(status);
+    };
+    receive("bob", "accepted").await;
+    receive("carol", "accepted").await;
+    assert_eq!(folded(&here, "pins").await, json!([]));
+    define(&here, "bob", PIN);
+    is_folded(&here, "pins", &json!(["x"])).await;
+    receive("dave", "accepted").await;
+    receive("bob", "replay").await;
+    let all = async |here: &Instance| {
+        let mut states = vec![folded(here, "pins").await];
+        for name in names {
+            let key = format!("readers?key={}", here.actor_url(name));
+            states.push(folded(here, &key).await);
+        }
+        states
+    };
+    let expected = vec![json!(["x"]); 4];
+    assert_eq!(all(&here).await, expected);
+    let live = here.state();
+    here.json(["projection", "rebuild", "readers"]);
+    assert_eq!(all(&here).await, expected);
+    here.stop().await;
+    here.json(["reindex"]);
+    here.restart().await;
+    assert_eq!(here.state(), live, "rebuilt equals live");
+    assert_eq!(all(&here).await, expected);
+    here.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_schema_refuses_is_in_quarantine_until_it_is_released() {
     let mut here = Instance::start().await;
     here.create(&["bob"]);
     define(&here, "bob", SHORT_PIN);
     define(&here, "bob", PINS);
-    let there = Stranger::start(&["alice", "mallory"]);
-    let bob = here.actor_url("bob");
-    let pin = |number, path: &str| -> Map {
-        let alice = there.actor_url("alice");
-        let mut pin = activity(&alice, number, "Pin", "https://c.example/");
-        pin.insert("path", path);
-        pin.insert(
-            "to",
-            vec![bob.clone(), fedsx_core::audience::PUBLIC.to_owned()],
-        );
-        there.proved("alice", &pin)
-    };
-    let (long, longer) = (pin(1, "abcdef"), pin(2, "abcdefgh"));
-    let text = |map: &Map| {
-        let value = fedsx_core::value::Value::Map(map.clone());
-        fedsx_core::notation::write(fedsx_core::notation::Notation::Json, &value)
-    };
+    let peer = Peer::new(&here, &["bob"]);
+    let (long, longer) = (peer.pin(1, "abcdef"), peer.pin(2, "abcdefgh"));
+    let (first, second) = (cid_of(&long), cid_of(&longer));
     let before = here.state();
-    for (pin, inbox) in [
-        (&long, "/actors/bob/inbox"),
-        (&longer, "/inbox"),
-        (&long, "/inbox"),
-    ] {
-        here.web()
-            .post(inbox, text(pin))
-            .await
-            .refused(422, "schema");
+    let own = "/actors/bob/inbox";
+    for (pin, inbox) in [(&long, own), (&longer, "/inbox"), (&long, "/inbox")] {
+        let answer = here.web().post(inbox, json_of(pin)).await;
+        answer.refused(422, "schema");
     }
-    let cid = |map: &Map| fedsx_core::cid::cid(map).to_string();
     let held = here.json(["quarantine", "list"]);
-    let held: Vec<&str> = held
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|held| {
-            assert_eq!(
-                (&held["code"], &held["verb"]),
-                (&json!("schema"), &json!("Pin"))
-            );
-            held["cid"].as_str().expect("a CID")
-        })
-        .collect();
-    assert_eq!(held, [cid(&longer), cid(&long)], "each once, newest first");
-    assert!(why(&here, &cid(&long), "quarantined").contains("its schema says so"));
+    let held = held.as_array().expect("a list");
+    let told = |member: &str| -> Vec<Value> {
+        let members = held.iter().map(|held| held[member].clone());
+        members.collect()
+    };
+    assert_eq!(told("cid"), [second.clone(), first.clone()], "each once");
+    assert_eq!(told("code"), ["schema", "schema"]);
+    assert_eq!(told("verb"), ["Pin", "Pin"]);
+    assert!(why(&here, &first, "quarantined").contains("its schema says so"));
+    assert_eq!(here.json(["status"])["quarantined"], 2);
     assert_eq!(here.state(), before, "nothing of it is stored");
 
     here.kill();
     here.restart().await;
-    let shown = here.json(["quarantine", "show", &cid(&long)]);
+    let shown = here.json(["quarantine", "show", &first]);
     assert_eq!(shown["document"]["path"], "abcdef", "{shown}");
-    here.json(["quarantine", "release", &cid(&long)]);
-    assert_eq!(crate::harness::cids(&inbox(&here, "bob")), [cid(&long)]);
+    here.json(["quarantine", "release", &first]);
+    assert_eq!(cids(&inbox(&here, "bob")), [&*first]);
     is_folded(&here, "pins", &json!(["abcdef"])).await;
-    assert_eq!(why(&here, &cid(&long), "stored"), "");
-    here.json(["quarantine", "discard", &cid(&longer)]);
-    let said = here
-        .cli(["quarantine", "discard", &cid(&longer)])
-        .refused(1);
+    assert_eq!(why(&here, &first, "stored"), "");
+    here.json(["quarantine", "discard", &second]);
+    let said = here.cli(["quarantine", "discard", &second]).refused(1);
     assert!(said.contains("[not-found]"), "{said}");
     assert_eq!(here.json(["quarantine", "list"]), json!([]));
-
-    // Another refusal is only remembered.
-    let mut forged = pin(3, "abc");
-    forged.insert("path", "abd");
-    let inbox = "/actors/bob/inbox";
-    here.web()
-        .post(inbox, text(&forged))
-        .await
-        .refused(401, "bad-signature");
-    let told = explain(&here, &cid(&forged)).expect("known");
-    assert_eq!(
-        (&told["standing"], &told["code"]),
-        (&json!("refused"), &json!("bad-signature"))
-    );
-    let unknown = here.cli(["explain", &cid(&pin(4, "abc"))]).refused(1);
-    assert!(unknown.contains("[not-found]"), "{unknown}");
     here.stop().await;
     here.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_refusals_are_only_remembered() {
+    let mut here = Instance::start().await;
+    here.create(&["bob"]);
+    let peer = Peer::new(&here, &["bob"]);
+    let mut forged = peer.pin(1, "abc");
+    forged.insert("path", "abd");
+    let answer = here.web().post("/inbox", json_of(&forged)).await;
+    answer.refused(401, "bad-signature");
+    let id = forged.get("id").and_then(|id| id.as_str()).expect("an id");
+    for what in [&*cid_of(&forged), id] {
+        let told = explain(&here, what).expect("known");
+        let found = (&told["standing"], &told["code"]);
+        assert_eq!(found, (&json!("refused"), &json!("bad-signature")));
+    }
+    let unknown = here.cli(["explain", &cid_of(&peer.pin(2, "abc"))]);
+    let unknown = unknown.refused(1);
+    assert!(unknown.contains("[not-found]"), "{unknown}");
+    assert_eq!(here.json(["quarantine", "list"]), json!([]));
+    here.stop().await;
 }

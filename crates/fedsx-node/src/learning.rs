@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{Node, fault};
 
 const DAY_MS: i64 = 24 * 3_600_000;
+/// Each time that a definition is not to be had, it is left alone twice as long, so many times.
+const DOUBLINGS: u32 = 5;
 /// Rows looked at before the loops look around.
 const CHUNK: usize = 64;
 
@@ -62,6 +64,8 @@ pub(crate) struct Account {
     is_of_trust: bool,
     /// Until when it is not asked for again, Unix milliseconds.
     pub(crate) until_ms: i64,
+    /// How often it was asked for.
+    times: u32,
 }
 
 /// What a host was asked for since a moment.
@@ -152,10 +156,15 @@ impl Learning {
         if asked.is_spent {
             return Err(NotNow::Spent);
         }
+        let times = accounts
+            .fetches
+            .get(&create)
+            .map_or(0, |account| account.times);
         let account = Account {
             why: None,
             is_of_trust: false,
-            until_ms: now_ms + options.fetch_every_ms,
+            until_ms: now_ms.saturating_add(options.fetch_every_ms << times.min(DOUBLINGS)),
+            times: times + 1,
         };
         accounts.fetches.insert(create, account);
         Ok(())

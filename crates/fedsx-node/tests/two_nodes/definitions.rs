@@ -10,9 +10,9 @@ use fedsx_node::{PublishOptions, Published, Status};
 use crate::followed;
 use crate::harness::{Instance, Net};
 
-const PIN: &str = r#"(DefineActivity :name "Pin" :doc "To keep a link at hand."
+pub(crate) const PIN: &str = r#"(DefineActivity :name "Pin" :doc "To keep a link at hand."
   :schema (fn (act) (and (string? (get act :path)) (string? (get act :object)))))"#;
-const SHORT_PIN: &str = r#"(DefineActivity :name "Pin" :doc "To keep a link at hand, shortly."
+pub(crate) const SHORT_PIN: &str = r#"(DefineActivity :name "Pin" :doc "To keep a link at hand, shortly."
   :schema (fn (act) (and (string? (get act :path)) (< (len (get act :path)) 4))))"#;
 const LOOP: &str = r#"(DefineActivity :name "Loop" :doc "Never ends."
   :schema (fn (act) (let ((again (fn (again n) (again again (+ n 1))))) (again again 0))))"#;
@@ -22,13 +22,17 @@ async fn publish(instance: &Instance, name: &str, document: Map) -> Result<Publi
     instance.node.publish(name, document, options).await
 }
 
-async fn define(instance: &Instance, name: &str, source: &str) -> Result<Published, Refusal> {
+pub(crate) async fn define(
+    instance: &Instance,
+    name: &str,
+    source: &str,
+) -> Result<Published, Refusal> {
     let role = instance.node.set_role(name, Role::Definer, true).await;
     role.expect("an actor");
     publish(instance, name, read_source(source).expect(source)).await
 }
 
-fn pin(path: &str) -> Map {
+pub(crate) fn pin(path: &str) -> Map {
     Map::from([
         ("type", "Pin"),
         ("path", path),

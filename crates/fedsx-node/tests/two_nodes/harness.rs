@@ -34,6 +34,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Net {
     nodes: Arc<Mutex<BTreeMap<String, Node>>>,
     clock_ms: Arc<AtomicI64>,
+    /// What is served instead, by URL.
+    instead: Arc<Mutex<BTreeMap<String, Option<Map>>>>,
+    /// How often each URL was asked for.
+    asked: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 pub(crate) struct Instance {
@@ -97,6 +101,24 @@ impl Net {
         }
     }
 
+    /// Serves another document at a URL, or none.
+    pub(crate) fn serve(&self, url: &str, document: Option<Map>) {
+        let mut instead = self.instead.lock().expect("lock");
+        instead.insert(url.to_owned(), document);
+    }
+
+    /// How often a URL was asked for.
+    pub(crate) fn asked(&self, url: &str) -> usize {
+        let asked = self.asked.lock().expect("lock");
+        asked.get(url).copied().unwrap_or_default()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        let ms = i64::try_from(time.as_millis()).expect("a short time");
+        self.clock_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
     /// Nothing of an instance stays open.
     fn forget(&self, options: &StoreOptions) {
         let authority = options.base_url.trim_start_matches("https://");
@@ -105,6 +127,15 @@ impl Net {
 
     fn answer(&self, request: &Request) -> Option<Map> {
         let url = &request.url;
+        *self
+            .asked
+            .lock()
+            .expect("lock")
+            .entry(url.clone())
+            .or_default() += 1;
+        if let Some(instead) = self.instead.lock().expect("lock").get(url) {
+            return instead.clone();
+        }
         let origin = Origin::of(url)?;
         let node = self
             .nodes
@@ -120,6 +151,10 @@ impl Net {
             let name = name_of_resource(node.instance(), &resource)?;
             node.actor(name.as_str()).ok()?;
             return Some(jrd_for(node.instance(), &name));
+        }
+        if let Some((_, cid)) = url.split_once("/artifacts/") {
+            let cid: Cid = cid.parse().ok()?;
+            return node.view().stored(&cid.digest).ok()??.map().ok();
         }
         if let Some(name) = node.instance().local_name(url) {
             let actor = node.actor(ActorName::parse(name).ok()?.as_str()).ok()?;
