@@ -330,7 +330,8 @@ async fn what_is_admitted_is_folded_once_for_each_log_whenever_it_joined() {
     here.create(&names);
     define(&here, "bob", READERS);
     define(&here, "bob", PINS);
-    let pin = Peer::new(&here, &names).pin(1, "x");
+    let peer = Peer::new(&here, &names);
+    let pin = peer.pin(1, "x");
     let receive = async |name: &str, status: &str| {
         let inbox = format!("/actors/{name}/inbox");
         let answer = here.web().post(&inbox, json_of(&pin)).await;

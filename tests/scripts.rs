@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::harness::{Ran, fedsx};
 
 /// The steps of the issue that this script was first written for; more may come, fewer not.
-const STEPS: usize = 13;
+const STEPS: usize = 20;
 
 #[test]
 fn smoke_two_processes_driven_from_outside() {
