@@ -143,7 +143,6 @@ fn a_reader_beside_the_folding_thread_is_told_the_truth() {
     let (rows, generation) = (folding.rows.clone(), folding.generation);
     let done = std::sync::atomic::AtomicBool::new(false);
     let (folding, answers) = std::thread::scope(|scope| {
-        #[expect(clippy::disallowed_methods, reason = "it ends with the scope")]
         let reader = scope.spawn(|| {
             let mut answers = Vec::new();
             for turn in 0_u64.. {
