@@ -280,27 +280,27 @@ lacks "$unheard" a inbox alice
 ok
 
 now "a verb learnt across instances: kept while nobody here follows its definer, then fetched, activated and folded"
-cat >"$PAIR_DIR/pin.sx" <<'SX'
-(DefineActivity :name "Pin" :doc "To keep a link at hand."
+cat >"$PAIR_DIR/shelve.sx" <<'SX'
+(DefineActivity :name "Shelve" :doc "To put a link where it is found."
   :schema (fn (act) (and (string? (get act :path)) (string? (get act :object)))))
 SX
-cat >"$PAIR_DIR/pins.sx" <<'SX'
-(DefineProjection :name "pins" :doc "What is pinned where." :on "Pin" :scope "public" :initialState {}
+cat >"$PAIR_DIR/shelf.sx" <<'SX'
+(DefineProjection :name "shelf" :doc "What stands where." :on "Shelve" :scope "public" :initialState {}
   :fold (fn (state act) (assoc state (get act :path) (get act :object))))
 SX
-b define "$PAIR_DIR/pin.sx" --as bob >/dev/null
-a define "$PAIR_DIR/pins.sx" --as alice >/dev/null
-cat >"$PAIR_DIR/pin.json" <<JSON
-{"type": "Pin", "path": "links", "object": "https://example.org/",
+b define "$PAIR_DIR/shelve.sx" --as bob >/dev/null
+a define "$PAIR_DIR/shelf.sx" --as alice >/dev/null
+cat >"$PAIR_DIR/shelve.json" <<JSON
+{"type": "Shelve", "path": "links", "object": "https://example.org/",
  "to": ["$alice", "https://www.w3.org/ns/activitystreams#Public"]}
 JSON
-pin=$(b publish bob "$PAIR_DIR/pin.json" | member cid)
-eventually holds "nobody here follows $bob" a explain "$pin"
-holds '"standing": "kept"' a explain "$pin"
-lacks '"links"' fetch "$A/projections/pins"
+shelved=$(b publish bob "$PAIR_DIR/shelve.json" | member cid)
+eventually holds "nobody here follows $bob" a explain "$shelved"
+holds '"standing": "kept"' a explain "$shelved"
+lacks '"links"' fetch "$A/projections/shelf"
 a follow alice "$bob" >/dev/null
-eventually holds '"standing": "admitted"' a explain "$pin"
-eventually holds '"links":"https://example.org/"' fetch "$A/projections/pins"
+eventually holds '"standing": "admitted"' a explain "$shelved"
+eventually holds '"links":"https://example.org/"' fetch "$A/projections/shelf"
 ok
 
 now "nothing is left to be delivered"
