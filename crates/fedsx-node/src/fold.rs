@@ -313,7 +313,7 @@ impl Folds {
     /// # Errors
     /// `not-found`, `internal`.
     pub fn alone(&self, name: &str, url: &str, entry: &Stored) -> Result<Option<Value>, Refusal> {
-        as_of::alone(self.named(name)?.projection(), url, entry)
+        as_of::alone(&self.0.view, self.named(name)?.projection(), url, entry)
     }
 
     /// Folds a projection anew beside what is served, which it takes the place of in the end.

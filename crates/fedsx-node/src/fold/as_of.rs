@@ -66,12 +66,23 @@ pub(super) fn fold(
     }
 }
 
-/// The state of an actor's key after one entry alone, as it is shown when it joins that actor's log.
+/// The state of an actor's key after one entry alone, as it is shown when it joins that actor's log; what
+/// was kept for its definition, as it is shown once it is admitted.
 pub(super) fn alone(
+    view: &View,
     projection: &Projection,
     url: &str,
     entry: &Stored,
 ) -> Result<Option<Value>, Refusal> {
+    let unreadable = |error: ReadError| fault::internal("the journal can't be read", &error);
+    let marked = entry.activity().filter(|activity| activity.mark.is_some());
+    let admitted = match marked {
+        Some(activity) => Entries::new(view.clone())
+            .about(&activity.digest, u64::MAX)
+            .map_err(unreadable)?,
+        None => None,
+    };
+    let entry = admitted.as_ref().unwrap_or(entry);
     let taken = entry
         .activity()
         .filter(|activity| projection.takes(activity));
@@ -82,7 +93,7 @@ pub(super) fn alone(
         Ok(document) => document,
         // It could not be folded either.
         Err(ReadError::Document { .. }) => return Ok(None),
-        Err(error) => return Err(fault::internal("the journal can't be read", &error)),
+        Err(error) => return Err(unreadable(error)),
     };
     let Header {
         offset,

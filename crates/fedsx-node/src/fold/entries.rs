@@ -82,7 +82,7 @@ impl Entries {
 
     /// An activity that an entry at `offset` is about, as it was known there: with what it was marked,
     /// unless it had been admitted.
-    fn about(&self, digest: &Digest, offset: u64) -> Result<Option<Stored>, ReadError> {
+    pub(super) fn about(&self, digest: &Digest, offset: u64) -> Result<Option<Stored>, ReadError> {
         let Some(mut stored) = self.view.stored(digest)? else {
             return Ok(None);
         };

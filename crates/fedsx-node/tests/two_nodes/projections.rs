@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::Draft;
 use fedsx_core::definition::Definition;
-use fedsx_core::entry::{Activity, Authenticated, LogId, Visibility};
+use fedsx_core::entry::{Activity, Authenticated, Control, LogId, Visibility};
 use fedsx_core::notation::Notation;
 use fedsx_core::projection::state_cid;
 use fedsx_core::refusal::Code;
@@ -369,4 +369,41 @@ async fn who_waits_for_what_never_comes_is_told_what_there_is() {
     assert_eq!(state.overview.offset, 0);
     let none = folds.wait("none", 1).await.expect_err("there is none");
     assert_eq!(none.code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn what_was_kept_for_its_verb_is_shown_alone_once_it_is_admitted() {
+    let net = Net::default();
+    let (a, b) = crate::followed(&net).await;
+    a.node.take_up_definitions().expect("the genesis");
+    let zap = b.raw("bob", "Zap", Value::from("https://b.test/1"), crate::ALICE);
+    let receipt = a.receive(None, &zap).await.expect("kept");
+    let digest = receipt.cid.digest;
+    let stored = a.node.view().stored(&digest).expect("reads").expect("kept");
+    let alone = || {
+        let folds = a.node.folds();
+        folds
+            .alone("timeline", crate::ALICE, &stored)
+            .expect("reads")
+    };
+    assert_eq!(alone(), None, "nothing has judged it");
+    let admitted = Control::Admitted {
+        digest,
+        definitions: Vec::new(),
+    };
+    let answer = a.node.writer().control(admitted, Bytes::new(), 0);
+    answer.expect("room").wait().await.expect("admitted");
+    let records = alone().expect("a record");
+    let record = records.items().next().expect("one");
+    assert_eq!(record.get("verb"), Some(&Value::from("Zap")));
+    let follow = b.raw("bob", "Follow", Value::from(crate::ALICE), crate::ALICE);
+    let receipt = a.receive(None, &follow).await.expect("kept").cid.digest;
+    let follow = a
+        .node
+        .view()
+        .stored(&receipt)
+        .expect("reads")
+        .expect("kept");
+    let follow = a.node.folds().alone("timeline", crate::ALICE, &follow);
+    assert_eq!(follow.expect("reads"), None, "no follow is in a timeline");
 }
