@@ -3,7 +3,7 @@
 
 use super::Source;
 
-pub(super) const BUNDLE: &str = "baga6yaqsebfoulunvnahvsbxdfywexfyctug57yw3koseagemp3ajaz6sglus";
+pub(super) const BUNDLE: &str = "baga6yaqseanwkxilb4itpgpbfv7buqnppz7wtgshe7alihvftvnavcv2q5qw4";
 
 macro_rules! sources {
     ($($section:literal: $($name:literal),*;)*) => {

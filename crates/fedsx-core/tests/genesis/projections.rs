@@ -104,6 +104,7 @@ fn announcements() {
             r#"(Announce :actor "https://a.example/a" :object ["https://c.example/1" "https://c.example/2"] :published "2026-01-01T00:00:01.5Z")"#,
             r#"(Undo :actor "https://a.example/a" :object "https://a.example/announces/1")"#,
             r#"(Undo :actor "https://a.example/a" :object (Follow :object "https://c.example/1"))"#,
+            r#"(Announce :actor "https://a.example/a" :objectCid "baga-of-1" :published "2026-01-01T00:00:03Z")"#,
         ]
     ));
 }
@@ -118,6 +119,7 @@ fn endorsements() {
             r#"(Endorse :actor "https://b.example/b" :object "https://c.example/1" :kind "reviewed" :published "2026-01-01T00:00:01Z")"#,
             r#"(Undo :actor "https://a.example/a" :object (Like :object "https://c.example/1"))"#,
             r#"(Endorse :actor "https://d.example/d" :object {:id "https://c.example/2"} :kind "like")"#,
+            r#"(Endorse :actor "https://d.example/d" :objectCid "baga-of-1" :kind "agree")"#,
         ]
     ));
 }
