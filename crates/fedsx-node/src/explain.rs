@@ -4,12 +4,13 @@
 //! activity of an undefined verb waiting is worked out when it is asked for, from what holds then.
 
 use fedsx_core::cid::{Cid, Digest};
+use fedsx_core::definition::Kind;
 use fedsx_core::entry::{Control, Effect, Mark, Subject};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Kept, Outcome, Waiting};
 use fedsx_core::time::format_rfc3339_ms;
 use fedsx_core::trust::{Declined, Trust};
-use fedsx_core::value::Value;
+use fedsx_core::value::{Map, Value};
 use fedsx_store::Stored;
 
 use crate::{Node, fault};
@@ -201,6 +202,7 @@ impl Node {
             Standing::Admitted(offset) => self.admitted_by(offset)?,
             _ => activity.definitions.clone(),
         };
+        let map = stored.map().map_err(fault::read)?;
         let why = match (standing, &kept) {
             (Standing::Kept | Standing::Offered, Some(kept)) => self.why_waiting(kept).await?,
             (Standing::Expired(_), _) => match activity.mark {
@@ -210,6 +212,11 @@ impl Node {
                 )),
                 None => Some("the definition was not taken in its time".to_owned()),
             },
+            // Such are no offers at all.
+            (Standing::Stored, _) if !self.0.instance.owns(&activity.actor) => {
+                let kind = kind_of_object(&map).filter(|kind| !kind.may_come_from_peers());
+                kind.map(|kind| Declined::Kind(kind).to_string())
+            }
             _ => None,
         };
         let next = match standing {
@@ -219,7 +226,6 @@ impl Node {
             )),
             _ => None,
         };
-        let map = stored.map().map_err(fault::read)?;
         let caused_by = map.get("causedBy").into_iter().flat_map(Value::items);
         let caused_by = caused_by.filter_map(Value::as_str).map(str::to_owned);
         Ok(Explanation {
@@ -293,6 +299,11 @@ impl Node {
         let declined = self.declined(trust, kept).await?;
         Ok(declined.map(|declined| declined.to_string()))
     }
+}
+
+fn kind_of_object(act: &Map) -> Option<Kind> {
+    let object = act.get("object").and_then(Value::as_map)?;
+    Kind::parse(object.get("type")?.as_str()?)
 }
 
 impl Explanation {

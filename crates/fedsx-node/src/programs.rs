@@ -123,6 +123,9 @@ impl Node {
             if meant.is_some_and(|meant| meant.definition.digest() == definition.digest()) {
                 // One that the kernel does itself is nothing to fold by.
                 let _is_folded = self.0.folds.activate(definition);
+            } else {
+                // Two peers of one name: then neither is meant, as after a restart.
+                let _was_folded = self.0.folds.deactivate(definition);
             }
         }
     }

@@ -18,6 +18,8 @@ impl Moment<'_> {
                 verb: activity.verb.clone(),
                 defined_by: activity.defined_by,
             },
+            // What is filled in from history changes nothing that the kernel trusts.
+            (None, Some(Effect::Offered { .. })) if activity.backfilled => return Ok(()),
             (None, Some(Effect::Offered { kind, name, digest })) => Waiting::Trust {
                 kind: *kind,
                 name: name.clone(),

@@ -258,3 +258,41 @@ async fn an_earlier_definition_does_not_take_the_place_of_a_later_one() {
     assert_eq!(refused.expect_err("too long").code, Code::Schema);
     a.close_and_compare();
 }
+
+#[tokio::test]
+async fn what_is_not_for_peers_to_say_is_not_taken() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    trust(&a, Trust::Followed).await;
+    a.create("definer", false).await;
+    define(&a, "definer", PIN).await.expect("defines");
+    let like = "(DefineActivity :name \"Like\" :schema (fn (act) false))";
+    let announce = "(DefineActivity :name \"Announce\" :schema (fn (act) false))";
+    let check = "(DefineValidator :name \"none\" :on \"Create\" :check (fn (act env) \"no\"))";
+    let trigger = "(DefineTrigger :name \"echo\" :on \"Create\" :then (fn (act env) nil))";
+    let mut cids = Vec::new();
+    for source in [SHORT_PIN, like, announce, check, trigger] {
+        let defined = define(&b, "bob", source).await.expect(source);
+        let receipt = a.receive(None, &b.document(&defined.cid)).await;
+        cids.push(receipt.expect("it is an activity like others").cid);
+    }
+    let taken = define(&b, "bob", &PIN.replace("Pin", "Mark")).await;
+    let taken = b.document(&taken.expect("defines").cid);
+    let taken = a.receive(None, &taken).await.expect("taken").cid;
+    let is_active = async || matches!(standing(&a, &taken).await, Standing::Activated(_));
+    learn(&a, &LearnOptions::default(), is_active).await;
+    let mut page = Vec::new();
+    for cid in &cids {
+        let told = a.node.explain(&cid.to_string()).await.expect("known");
+        let why = told.why.unwrap_or_default();
+        page.push(format!("{}: {why}", told.standing.as_str()));
+    }
+    insta::assert_snapshot!(page.join("\n"));
+    let registry = a.node.registry();
+    let of_bob = registry
+        .active(None)
+        .filter(|active| active.authority.as_str() == BOB)
+        .map(|active| active.definition.name());
+    assert_eq!(of_bob.collect::<Vec<_>>(), ["Mark"]);
+    a.close_and_compare();
+}
