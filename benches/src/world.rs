@@ -169,6 +169,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
         payload: Bytes::from_static(b"{}"),
         received_ms: 1_767_225_600_000,
         new_as_of: None,
+        judged_as_of: None,
     }
 }
 

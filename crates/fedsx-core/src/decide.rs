@@ -63,6 +63,8 @@ pub struct Draft {
     pub received_ms: i64,
     /// Nothing was kept under its `id` as of this offset; `None` where that was not looked up.
     pub new_as_of: Option<u64>,
+    /// The definitions active as of this offset judged it; `None` where none that can change do.
+    pub judged_as_of: Option<u64>,
 }
 
 /// What becomes of an inbound activity.
@@ -111,8 +113,8 @@ pub enum Recheck {
     Changed,
 }
 
-/// Looks again at what can have changed since a draft was decided: replay, equivocation, and the
-/// number and name of a new actor. `next_seq` gives the next place in a log.
+/// Looks again at what can have changed since a draft was decided: replay, equivocation, what is
+/// defined, and the number and name of a new actor. `next_seq` gives the next place in a log.
 ///
 /// # Errors
 /// When the state can't be read.
@@ -162,7 +164,11 @@ pub fn recheck(
     {
         return Ok(Recheck::Replay);
     }
-    if authority::changed(state, activity)? {
+    let is_defined_since = match draft.judged_as_of {
+        Some(offset) => state.last_defined()? > offset,
+        None => false,
+    };
+    if is_defined_since || authority::changed(state, activity)? {
         return Ok(Recheck::Changed);
     }
     Ok(Recheck::Append(join(&mut draft.logs.iter().copied())?))

@@ -157,13 +157,19 @@ impl Registry {
         }
     }
 
+    /// Passes over one, active from an offset, that this program can't read.
+    pub fn leave_out(&mut self, offset: u64) {
+        self.generation += 1;
+        self.through = self.through.max(offset);
+    }
+
     /// How often it has changed.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The highest offset from which something in it is active.
+    /// The highest offset of a definition that it has taken up, or passed over.
     #[must_use]
     pub const fn through(&self) -> u64 {
         self.through

@@ -378,6 +378,8 @@ pub trait State {
     fn kept_total(&self, whose: &str) -> Result<u64, StateError>;
     /// Whose definitions are taken.
     fn trust(&self) -> Result<Trust, StateError>;
+    /// The offset from which the last definition is active; 0 where there is none.
+    fn last_defined(&self) -> Result<u64, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
 }

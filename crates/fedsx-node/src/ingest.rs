@@ -130,7 +130,7 @@ impl Node {
                             self.0.learning.appended(&news);
                             return Ok(receipt(status));
                         }
-                        Err(AppendError::Changed) => {}
+                        Err(AppendError::Changed) => self.take_up_definitions()?,
                         Err(error) => return Err(fault::append(error)),
                     }
                 }
@@ -146,7 +146,7 @@ impl Node {
     }
 
     /// One pass of the pure stages. Reads the document each time, so that nothing of it is held while a
-    /// draft waits for the disk; a second pass comes only after a fetch.
+    /// draft waits for the disk; a second pass comes only after a fetch or a change.
     fn decide(
         &self,
         post: &InboxPost,
@@ -188,6 +188,7 @@ impl Node {
         excused: Option<&str>,
     ) -> Result<(), Refusal> {
         let registry = self.registry();
+        draft.judged_as_of = Some(registry.through());
         let activity = &draft.activity;
         // Only validators ask for it.
         let has_validators = !registry.validators(&activity.verb).is_empty();

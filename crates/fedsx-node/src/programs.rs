@@ -106,8 +106,10 @@ impl Node {
         }
         let mut registry = Registry::clone(&before);
         for defined in defined {
-            if let Some(active) = self.active(defined)? {
-                registry.add(active);
+            let offset = defined.offset;
+            match self.active(defined)? {
+                Some(active) => registry.add(active),
+                None => registry.leave_out(offset),
             }
         }
         self.fold_what_is_meant(&registry);

@@ -197,7 +197,10 @@ impl Node {
                             None => fault::internal("a replay is not to be found", &published.cid),
                         });
                 }
-                Err(AppendError::Changed) if tries < 3 => tries += 1,
+                Err(AppendError::Changed) if tries < 3 => {
+                    self.take_up_definitions()?;
+                    tries += 1;
+                }
                 Err(error) => return Err(fault::append(error)),
             }
         }
@@ -239,13 +242,16 @@ impl Node {
         let mut draft =
             publish(self.facts(&known), making.publishing(published_ms)).map_err(fault::decide)?;
         draft.activity.definitions = definitions;
+        let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
+        // A definition is judged by what can't change.
+        let is_judged = making.birth.is_none() && !defines;
+        draft.judged_as_of = is_judged.then(|| making.registry.through());
         let published = Published {
             id: draft.activity.id.clone(),
             cid: Cid::of_document(draft.activity.digest),
             seq: 0,
             offset: 0,
         };
-        let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
         let answer = self
             .0
             .writer

@@ -339,6 +339,10 @@ impl<R: Rows> State for Index<R> {
         self.of_peer(&key(Table::KeptTotal, &[&url_hash(whose)]), whose)
     }
 
+    fn last_defined(&self) -> Result<u64, StateError> {
+        Ok(self.row(&key(Table::LastDefined, &[]))?.unwrap_or_default())
+    }
+
     fn trust(&self) -> Result<Trust, StateError> {
         Ok(self.row(&key(Table::Trust, &[]))?.unwrap_or_default())
     }

@@ -8,7 +8,7 @@
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{ActorNo, LogId, Role, Side};
 use fedsx_core::follow::{Direction, Relation};
-use fedsx_core::state::{At, Blocks, Row};
+use fedsx_core::state::{At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
@@ -77,6 +77,8 @@ pub enum Table {
     KeptTotal = 0x17,
     /// Nothing → [`fedsx_core::trust::Trust`].
     Trust = 0x18,
+    /// Nothing → the highest offset of a row of `Defined`.
+    LastDefined = 0x1d,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -309,11 +311,7 @@ pub fn write(row: Row, batch: &mut Batch) {
         Row::RelationTotals { actor, totals } => {
             batch.put(of_actor(Table::RelationTotals, actor), encode(totals));
         }
-        Row::Defined(defined) => {
-            let object = key(Table::Definition, &[defined.digest.as_bytes()]);
-            batch.put(object, encode(defined.at));
-            batch.put(defined_key(defined.offset), encode(defined));
-        }
+        Row::Defined(defined) => write_defined(defined, batch),
         Row::Role { actor, role, given } => match given {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
@@ -327,6 +325,13 @@ pub fn write(row: Row, batch: &mut Batch) {
         }
         between => write_between(between, batch),
     }
+}
+
+fn write_defined(defined: Defined, batch: &mut Batch) {
+    let object = key(Table::Definition, &[defined.digest.as_bytes()]);
+    batch.put(object, encode(defined.at));
+    batch.put(key(Table::LastDefined, &[]), encode(defined.offset));
+    batch.put(defined_key(defined.offset), encode(defined));
 }
 
 /// The rows of subscriptions and triggers.

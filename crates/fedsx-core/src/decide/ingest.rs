@@ -246,6 +246,7 @@ impl Here<'_> {
             payload: verified.document().bytes.clone(),
             received_ms: self.facts.now_ms,
             new_as_of: None,
+            judged_as_of: None,
         })
     }
 

@@ -433,6 +433,7 @@ fn draft(
         payload: document.bytes.clone(),
         received_ms: facts.now_ms,
         new_as_of: None,
+        judged_as_of: None,
     })
 }
 

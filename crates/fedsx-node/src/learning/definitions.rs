@@ -280,6 +280,8 @@ impl Node {
                 Some(Effect::Offered { .. })
             ));
             self.judge_draft(&mut draft, act, None).await?;
+            // Whether it is taken is decided again when it is activated.
+            draft.judged_as_of = None;
             self.append(*draft, None).await.map_err(fault::append)?;
         }
         let state = self.0.view.state();

@@ -41,6 +41,22 @@ pub(crate) fn pin(path: &str) -> Map {
 }
 
 #[tokio::test]
+async fn what_is_published_while_a_verb_changes_is_judged_by_what_stands_before_it() {
+    let net = Net::default();
+    let (_a, b) = followed(&net).await;
+    define(&b, "bob", PIN).await.expect("defines");
+    publish(&b, "bob", pin("longer")).await.expect("a Pin");
+    // All are judged by what stands when they are begun, and get to the writer behind the definition.
+    let pins = (0..50).map(|_| publish(&b, "bob", pin("longer")));
+    let shorter = define(&b, "bob", SHORT_PIN);
+    let (shorter, pins) = tokio::join!(shorter, futures_util::future::join_all(pins));
+    shorter.expect("defines");
+    for refused in pins {
+        assert_eq!(refused.expect_err("too long now").code, Code::Schema);
+    }
+}
+
+#[tokio::test]
 async fn who_may_define_and_what_it_changes() {
     let net = Net::default();
     let (a, b) = followed(&net).await;

@@ -236,6 +236,7 @@ async fn received(instance: &Instance, numbers: std::ops::Range<u64>) {
             payload: Bytes::from(payload),
             received_ms: 1_767_225_600_000,
             new_as_of: None,
+            judged_as_of: None,
         };
         let answer = instance.node.writer().append(draft, Priority::Local);
         answers.push(answer.expect("room"));
