@@ -17,11 +17,12 @@ const JUDGEMENTS: usize = 64;
 
 /// The host type that an object names by its CID, in `type` or in `definition`, if it is known here.
 pub(super) fn named<'a>(registry: &'a Registry, object: &Map) -> Option<&'a Arc<Active>> {
-    let cids = ["type", "definition"].into_iter().filter_map(|member| {
+    // On most instances there are none, and what comes in need not be looked at for them.
+    registry.active(Some(Kind::Type)).next()?;
+    ["type", "definition"].into_iter().find_map(|member| {
         let cid: Cid = object.get(member)?.as_str()?.parse().ok()?;
         known(registry, &cid.digest)
-    });
-    { cids }.next()
+    })
 }
 
 fn known<'a>(registry: &'a Registry, digest: &Digest) -> Option<&'a Arc<Active>> {
