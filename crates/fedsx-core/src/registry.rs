@@ -260,7 +260,7 @@ impl Registry {
     }
 
     /// The host types that one is a subtype of, directly or not, as far as they are known here: each once,
-    /// the nearest first, [`WIDER`] at most.
+    /// the nearest first, 32 at most.
     #[must_use]
     pub fn wider_types(&self, digest: &Digest) -> Vec<&Arc<Active>> {
         let mut found = vec![*digest];
