@@ -211,6 +211,15 @@ async fn what_a_followed_peer_defines_later_arrives_with_it() {
     pair.pins(&paths(2)).await;
     is_folded(&pair.b, "pins", &json!(["p0", "p1"])).await;
 
+    let thing = r#"(DefineType :name "Thing" :doc "What has a name." :fields {:name "string"})"#;
+    let thing = define(&pair.a, "alice", thing);
+    let path = format!("/types/{}", thing["cid"].as_str().expect("a CID"));
+    eventually("the type to be served here too", async || {
+        let answer = pair.b.web().get(&path).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+
     // A name that is held here is not for peers to give a meaning.
     let endorse = r#"(DefineActivity :name "Endorse" :doc "No." :schema (fn (act) false))"#;
     let refused = define(&pair.a, "alice", endorse);
