@@ -183,6 +183,46 @@ async fn a_kill_between_an_activity_and_what_follows_changes_nothing() {
     here.stop().await;
 }
 
+/// Wherever it falls: while activities are appended and what follows is published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_under_load_lose_and_repeat_nothing() {
+    // So that an hour's bound is not met.
+    const KILLS: usize = 3;
+    const BETWEEN: usize = 15;
+    let mut here = Instance::start().await;
+    here.create(&["alice"]);
+    define(&here, "alice", TEST_ECHO);
+    define(&here, "alice", &answering("echo", "Listen", "TestEcho"));
+    for kill in 0..KILLS {
+        let client = here.client().await;
+        for n in 0..BETWEEN {
+            let object = format!("https://a.example/{kill}/{n}");
+            let document = json!({"type": "Listen", "object": object}).to_string();
+            let request = fedsx_admin::proto::PublishRequest {
+                actor: "alice".to_owned(),
+                document_json: document.into_bytes(),
+                ..Default::default()
+            };
+            client.publish(request).await.expect("published");
+        }
+        here.kill();
+        here.restart().await;
+    }
+    met(&here).await;
+    let heard = published(&here, "alice", "Listen");
+    assert_eq!(heard.len(), KILLS * BETWEEN);
+    let mut echoes: Vec<_> = published(&here, "alice", "TestEcho")
+        .iter()
+        .map(|echo| text(echo, "object").to_owned())
+        .collect();
+    echoes.sort();
+    let mut expected: Vec<_> = heard.iter().map(|one| text(one, "id").to_owned()).collect();
+    expected.sort();
+    assert_eq!(echoes, expected, "one each");
+    here.verify();
+    here.stop().await;
+}
+
 fn answering(name: &str, on: &str, verb: &str) -> String {
     format!(
         "(DefineTrigger :name \"{name}\" :doc \"Answers.\" :on \"{on}\" :then (fn (act env) \
