@@ -286,7 +286,8 @@ pub(crate) fn page(answers: &[Answer]) -> String {
         };
         writeln!(page, "  {body}\n").expect("a string");
     }
-    named(&without_contexts(&page))
+    // First what is long and random: a part of it may look like a name.
+    named(&without_pem(&without_contexts(&page)))
 }
 
 /// The contexts are long and are tested where they are made.
@@ -344,8 +345,7 @@ fn named(page: &str) -> String {
         });
         out.push_str(name);
     }
-    out.push_str(rest);
-    without_pem(&out)
+    out + rest
 }
 
 fn without_pem(page: &str) -> String {
