@@ -6,7 +6,7 @@ use fedsx_core::limits::DOCUMENT_IN_BYTES;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::value::{Map, Value};
 
-use super::{clean, clock, excerpt, handle, short_cid};
+use super::{about, clean, clock, excerpt, handle, short_cid};
 
 /// The columns of a list of entries.
 pub(crate) const COLUMNS: &[&str] = &["seq", "time", "who", "verb", "text", "cid"];
@@ -163,10 +163,9 @@ fn gist(entry: &proto::Entry) -> [String; 3] {
         .or_else(|| document.get("name"))
         .or(object);
     let said = said.and_then(Value::as_str).unwrap_or_default();
-    let shown = if said.starts_with("http") {
-        handle(said)
-    } else {
-        excerpt(said, EXCERPT)
+    let shown = match said.starts_with("http") {
+        true => about(said),
+        false => excerpt(said, EXCERPT),
     };
     [handle(&text_of(who)), clean(&verb), shown]
 }

@@ -122,6 +122,11 @@ fn words_for_people() {
     assert_eq!(handle("https://a.example/@bob/"), "bob@a.example");
     assert_eq!(handle("https://a.example/"), "https://a.example/");
     assert_eq!(handle("no url\n"), "no url");
+    assert_eq!(about("https://a.example/users/bob"), "bob@a.example");
+    assert_eq!(about("https://a.example/@bob"), "bob@a.example");
+    let status = "https://a.example/users/bob/statuses/1";
+    assert_eq!(about(status), "a.example/users/bob/statuses/1");
+    assert_eq!(about("https://a.example/x"), "a.example/x");
     assert_eq!(clock(1_767_268_803_000), "2026-01-01 12:00:03");
     assert_eq!(excerpt("a &amp;lt; b<br>c", 20), "a &lt; b c");
     assert_eq!(excerpt("<p>one</p><p>two", 5), "one t…");

@@ -36,6 +36,23 @@ pub(crate) fn handle(url: &str) -> String {
     }
 }
 
+/// What something is about: an actor by its handle, anything else by its URL without the scheme.
+pub(crate) fn about(url: &str) -> String {
+    /// Under what servers keep their actors.
+    const ACTORS: [&str; 6] = ["actors", "users", "u", "c", "profile", "accounts"];
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let mut path = rest.trim_end_matches('/').split('/').skip(1);
+    let is_actor = match (path.next(), path.next(), path.next()) {
+        (Some(name), None, _) => name.starts_with('@'),
+        (Some(kind), Some(_), None) => ACTORS.contains(&kind),
+        _ => false,
+    };
+    match is_actor {
+        true => handle(url),
+        false => clean(rest),
+    }
+}
+
 /// One line without control characters and without those that turn the writing direction.
 pub(crate) fn clean(text: &str) -> String {
     let visible = |c: char| match c {
