@@ -72,6 +72,13 @@ pub fn ed25519_key_id(actor: &str, number: u32) -> String {
     format!("{actor}#ed25519-{number}")
 }
 
+/// The number of the next Ed25519 key of an actor that has these: one is never given twice.
+#[must_use]
+pub fn next_key_number(keys: &[KeyRecord]) -> u32 {
+    let number = |key: &KeyRecord| key.id.rsplit_once("#ed25519-")?.1.parse::<u32>().ok();
+    keys.iter().filter_map(number).max().unwrap_or(0) + 1
+}
+
 /// The id of an actor's RSA key, always the same.
 #[must_use]
 pub fn rsa_key_id(actor: &str) -> String {
@@ -113,12 +120,6 @@ impl LocalActor<'_> {
     pub fn document(&self) -> Map {
         let (id, name) = (self.id(), self.name.as_str());
         let endpoints = Map::from([("sharedInbox", self.instance.shared_inbox())]);
-        let (current, superseded): (Vec<_>, Vec<_>) =
-            self.keys.iter().partition(|key| key.is_current());
-        let multikeys = |keys: Vec<&KeyRecord>| -> Value {
-            let keys = keys.into_iter().map(|key| multikey(&id, key));
-            Value::List(keys.collect())
-        };
         let mut document = Map::from([
             ("@context", context::of_actor()),
             ("id", Value::from(id.as_str())),
@@ -133,11 +134,8 @@ impl LocalActor<'_> {
             ("endpoints", endpoints.into()),
             ("manuallyApprovesFollowers", self.manually_approves.into()),
             ("published", format_rfc3339_ms(self.published_ms).into()),
-            ("assertionMethod", multikeys(current)),
         ]);
-        if !superseded.is_empty() {
-            document.insert("keyHistory", multikeys(superseded));
-        }
+        list_keys(&mut document, &id, self.keys);
         if let Some(summary) = self.summary {
             document.insert("summary", summary);
         }
@@ -151,6 +149,20 @@ impl LocalActor<'_> {
         }
         document
     }
+}
+
+/// Has the document of the actor `id` list these Ed25519 keys and no others: current ones in
+/// `assertionMethod`, superseded ones in `keyHistory`, the newest first, because readers look at so many only.
+pub fn list_keys(document: &mut Map, id: &str, keys: &[KeyRecord]) {
+    let listed = |current: bool| -> Vec<Value> {
+        let keys = keys.iter().rev().filter(|key| key.is_current() == current);
+        keys.map(|key| multikey(id, key)).collect()
+    };
+    document.insert("assertionMethod", listed(true));
+    match listed(false) {
+        none if none.is_empty() => document.remove("keyHistory"),
+        superseded => document.insert("keyHistory", superseded),
+    };
 }
 
 fn multikey(controller: &str, key: &KeyRecord) -> Value {

@@ -145,6 +145,20 @@ impl Moment<'_> {
                 }));
                 Ok(())
             }
+            Effect::ActorUpdated {
+                manual_approval,
+                keys,
+            } => {
+                if let Some(actor) = self.state.actor_by_url(&activity.actor)? {
+                    rows.push(Row::Actor(Actor {
+                        manual_approval: *manual_approval,
+                        keys: keys.clone(),
+                        document: at,
+                        ..actor
+                    }));
+                }
+                Ok(())
+            }
             Effect::Follow {
                 follower,
                 followed,

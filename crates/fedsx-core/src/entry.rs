@@ -212,6 +212,16 @@ pub enum Effect {
         #[n(2)]
         digest: Digest,
     },
+    /// `Update` of a local actor by itself, whose object is its whole new document.
+    #[n(13)]
+    ActorUpdated {
+        /// Whether follows wait for an answer by hand from here on.
+        #[n(0)]
+        manual_approval: bool,
+        /// Its signing keys from here on, current and superseded.
+        #[n(1)]
+        keys: Vec<KeyRecord>,
+    },
 }
 
 /// What a local actor may do beyond speaking for itself.

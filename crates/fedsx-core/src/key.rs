@@ -217,6 +217,32 @@ impl KeyRecord {
     }
 }
 
+/// An actor's keys after a rotation: every current one ends at `published_ms` by the `Update` of that
+/// id, and `key` begins there.
+#[must_use]
+pub fn rotated(
+    keys: &[KeyRecord],
+    (id, key): (String, PublicKey),
+    published_ms: i64,
+    update_id: &str,
+) -> Vec<KeyRecord> {
+    let ended = keys.iter().cloned().map(|mut key| {
+        if key.is_current() {
+            key.superseded_ms = Some(published_ms);
+            key.superseded_by = Some(update_id.to_owned());
+        }
+        key
+    });
+    let begun = KeyRecord {
+        id,
+        key,
+        created_ms: Some(published_ms),
+        superseded_ms: None,
+        superseded_by: None,
+    };
+    ended.chain([begun]).collect()
+}
+
 /// Whatever can sign with an Ed25519 key of an actor.
 pub trait Signer: Send + Sync {
     /// The id under which the actor's document lists the key.

@@ -20,8 +20,8 @@ pub const CLOCK_SKEW_MS: i64 = 3_600_000;
 pub const URL_BYTES: usize = 2_048;
 /// Recipients named in one activity.
 pub const RECIPIENTS: usize = 1_000;
-/// Keys looked at in one actor document.
-pub const KEYS: usize = 32;
+/// Keys in one actor document, superseded ones included: more are not looked at, nor made.
+pub const KEYS: usize = 256;
 /// Equivocations of one actor of which the evidence is kept.
 pub const EVIDENCE_PER_ACTOR: usize = 100;
 /// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.

@@ -7,10 +7,12 @@
 
 mod actors;
 mod announce;
+mod document;
 mod explain;
 mod fault;
 mod fold;
 mod ingest;
+mod keys;
 mod learning;
 mod programs;
 mod publish;
@@ -22,7 +24,7 @@ mod triggers;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use fedsx_core::actor::PeerActor;
 use fedsx_core::address::Instance;
@@ -43,6 +45,7 @@ pub use actors::NewActor;
 pub use explain::{Explanation, Found, Standing};
 pub use fedsx_store::projections::Failure;
 pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
+pub use keys::Rotation;
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use learning::LearnOptions;
 pub use publish::{PublishOptions, Published};
@@ -84,9 +87,8 @@ struct Inner {
     learning: learning::Learning,
     quarantine: Arc<Quarantine>,
     refusals: refusals::Refusals,
-    /// The last `published` of each actor. Held while its next activity is signed and queued, so that
-    /// times, places and order agree.
-    last_published: Mutex<HashMap<ActorNo, Arc<Mutex<i64>>>>,
+    /// Who writes next as each actor.
+    pens: Mutex<HashMap<ActorNo, Arc<Mutex<document::Pen>>>>,
     on_contact: OnceLock<OnContact>,
 }
 
@@ -117,7 +119,7 @@ impl Node {
             learning: learning::Learning::default(),
             quarantine: parts.store.quarantine(),
             refusals: refusals::Refusals::default(),
-            last_published: Mutex::default(),
+            pens: Mutex::default(),
             on_contact: OnceLock::new(),
         }))
     }
@@ -182,16 +184,17 @@ impl Node {
     /// # Errors
     /// `internal`, when the vault has no such key.
     pub fn signer(&self, actor: &Actor) -> Result<Arc<Ed25519Signer>, Refusal> {
-        Ok(self.signing_key(actor)?.0)
+        Ok(self.signing_key(&actor.keys)?.0)
     }
 
+    /// The newest current one of an actor's keys.
     fn signing_key<'a>(
         &self,
-        actor: &'a Actor,
+        keys: &'a [KeyRecord],
     ) -> Result<(Arc<Ed25519Signer>, &'a KeyRecord), Refusal> {
-        let record = actor.keys.iter().rev().find(|key| key.is_current());
+        let record = keys.iter().rev().find(|key| key.is_current());
         let Some(record) = record else {
-            let why = format!("`{}` has no key to sign with", actor.name);
+            let why = "the actor has no key to sign with";
             return Err(Refusal::new(Code::NoActiveKey, why));
         };
         match self.0.vault.signer(&record.id) {
@@ -230,26 +233,6 @@ impl Node {
             instance: &self.0.instance,
             now_ms: self.now_ms(),
         }
-    }
-
-    fn clock_of(&self, actor: ActorNo) -> Result<Arc<Mutex<i64>>, Refusal> {
-        let mut clocks = self
-            .0
-            .last_published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(clock) = clocks.get(&actor) {
-            return Ok(Arc::clone(clock));
-        }
-        let totals = self
-            .0
-            .view
-            .state()
-            .outbox_totals(actor)
-            .map_err(fault::state)?;
-        let clock = Arc::new(Mutex::new(totals.last_published_ms));
-        clocks.insert(actor, Arc::clone(&clock));
-        Ok(clock)
     }
 }
 

@@ -6,7 +6,7 @@ use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::publish::{Publishing, publish};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::entry::{Authenticated, Effect, LogId, Side};
-use fedsx_core::key::Ed25519Signer;
+use fedsx_core::key::{Ed25519Signer, KeyRecord};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Registry;
 use fedsx_core::state::Actor;
@@ -47,12 +47,14 @@ struct Making<'a> {
     birth: Option<&'a Effect>,
     derivation: Option<&'a Derivation>,
     registry: Arc<Registry>,
-    signer: Arc<Ed25519Signer>,
-    multikey: &'a str,
 }
 
 impl Making<'_> {
-    fn publishing(&self, published_ms: i64) -> Publishing<'_> {
+    fn publishing<'a>(
+        &'a self,
+        published_ms: i64,
+        (signer, key): (&'a Ed25519Signer, &'a KeyRecord),
+    ) -> Publishing<'a> {
         Publishing {
             actor: &self.actor.url,
             no: self.actor.no,
@@ -60,10 +62,10 @@ impl Making<'_> {
             activity_uuid: &self.uuid,
             object_uuid: &self.object_uuid,
             published_ms,
-            signer: &*self.signer,
-            multikey: self.multikey,
+            signer,
+            multikey: key.key.multibase(),
             registry: &self.registry,
-            birth: self.birth,
+            own: self.birth,
             derivation: self.derivation,
         }
     }
@@ -163,7 +165,6 @@ impl Node {
         };
         let mut tries = 0;
         loop {
-            let (signer, key) = self.signing_key(actor)?;
             let making = Making {
                 actor,
                 document,
@@ -172,8 +173,6 @@ impl Node {
                 birth,
                 derivation,
                 registry: self.registry(),
-                signer,
-                multikey: key.key.multibase(),
             };
             let definitions = self.judge_own(&making).await?;
             let queued = self.queue(&making, definitions)?;
@@ -215,7 +214,8 @@ impl Node {
         let question = {
             let known = Known(&self.0.peers);
             let facts = self.facts(&known);
-            let publishing = making.publishing(facts.now_ms);
+            let (signer, key) = self.signing_key(&making.actor.keys)?;
+            let publishing = making.publishing(facts.now_ms, (&signer, key));
             let (act, visibility) = publishing.preview(facts).map_err(fault::decide)?;
             Question {
                 registry: Arc::clone(&making.registry),
@@ -235,12 +235,18 @@ impl Node {
 
     /// Signs and queues under the actor's clock, so that the order of times is the order of places.
     fn queue(&self, making: &Making<'_>, definitions: Vec<Digest>) -> Result<Queued, Refusal> {
-        let clock = self.clock_of(making.actor.no)?;
-        let mut last = clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let published_ms = self.now_ms().max(*last + 1);
+        let pen = self.pen_of(making.actor.no)?;
+        let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+        let published_ms = pen.next_ms(self.now_ms());
+        // Looked up only now: no activity is signed with a key that ended before its instant.
+        let keys = match making.birth {
+            Some(_) => making.actor.keys.clone(),
+            None => self.keys_at(&pen, making.actor.no)?,
+        };
+        let (signer, key) = self.signing_key(&keys)?;
         let known = Known(&self.0.peers);
-        let mut draft =
-            publish(self.facts(&known), making.publishing(published_ms)).map_err(fault::decide)?;
+        let publishing = making.publishing(published_ms, (&signer, key));
+        let mut draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
         draft.activity.definitions = definitions;
         let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
         // A definition is judged by what can't change.
@@ -257,7 +263,7 @@ impl Node {
             .writer
             .append(draft, Priority::Local)
             .map_err(fault::append)?;
-        *last = published_ms;
+        pen.last_ms = published_ms;
         Ok(Queued {
             answer,
             published,

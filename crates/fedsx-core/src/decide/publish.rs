@@ -82,8 +82,8 @@ pub struct Publishing<'a> {
     pub multikey: &'a str,
     /// What verbs mean here.
     pub registry: &'a Registry,
-    /// Given when this is the actor's own beginning.
-    pub birth: Option<&'a Effect>,
+    /// Given when the server itself writes the actor's document: its beginning, or an `Update` of it.
+    pub own: Option<&'a Effect>,
     /// Given when a trigger made it.
     pub derivation: Option<&'a Derivation>,
 }
@@ -146,8 +146,8 @@ impl Publishing<'_> {
     ) -> Result<(Envelope, Option<Effect>), DecideError> {
         let mut envelope = Envelope::of(map)?;
         envelope.recipients.hidden = hidden;
-        let effect = match self.birth {
-            Some(birth) => Some(birth.clone()),
+        let effect = match self.own {
+            Some(own) => Some(own.clone()),
             None => match authority::judge(facts, &envelope)? {
                 Meaning::Plain => None,
                 Meaning::Effect(Effect::Subscribed { name, .. }) => Some(self.selection(&name)?),
@@ -260,7 +260,7 @@ impl Publishing<'_> {
     }
 
     const fn is_birth(&self) -> bool {
-        self.birth.is_some()
+        matches!(self.own, Some(Effect::ActorCreated { .. }))
     }
 
     /// The document as an activity: an object that stands alone is wrapped in `Create`.
@@ -337,7 +337,7 @@ impl Publishing<'_> {
         envelope: &Envelope,
         effect: Option<&Effect>,
     ) -> Result<(), DecideError> {
-        let itself = envelope.object.id() == Some(self.actor);
+        let itself = envelope.object.id() == Some(self.actor) && self.own.is_none();
         if itself && matches!(envelope.verb.as_str(), "Update" | "Delete" | "Move") {
             let why = "an actor's own document is not changed by publishing";
             return Err(Refusal::new(Code::NotAuthorised, why).into());

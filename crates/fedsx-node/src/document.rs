@@ -1,0 +1,179 @@
+//! How a local actor's document changes: by an `Update` of itself whose object is the whole new one.
+//!
+//! Invariant: what an actor publishes is signed by a key that is in force at its `published`. So the instant, the
+//! keys and the place in the queue are taken together, under the actor's [`Pen`], and a change counts from the
+//! instant it is queued, not from when it is applied. Deliberately absent: what is changed (`keys`), and schemas:
+//! the document is the server's own. Design, section 6.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fedsx_core::actor::list_keys;
+use fedsx_core::cid::Cid;
+use fedsx_core::decide::publish::{Publishing, publish};
+use fedsx_core::entry::{ActorNo, Effect, Side};
+use fedsx_core::key::KeyRecord;
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::Actor;
+use fedsx_core::value::{Map, Value};
+use fedsx_store::{Answer, Appended, Priority};
+
+use crate::{Known, Node, Published, fault};
+
+/// Held while an actor's next activity is signed and queued, so that times, places and keys agree.
+#[derive(Debug)]
+pub(crate) struct Pen {
+    /// The last `published`, Unix milliseconds.
+    pub(crate) last_ms: i64,
+    /// A change of the document that is queued, and by which `Update`.
+    queued: Option<(String, Amended)>,
+}
+
+impl Pen {
+    /// The instant of the next activity, strictly later than the last.
+    pub(crate) fn next_ms(&self, now_ms: i64) -> i64 {
+        now_ms.max(self.last_ms + 1)
+    }
+}
+
+/// An actor's document, and the keys it lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Amended {
+    /// The document; its keys are written from `keys`.
+    pub(crate) document: Map,
+    /// The Ed25519 keys, current and superseded.
+    pub(crate) keys: Vec<KeyRecord>,
+}
+
+/// The `Update` that a change goes with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByUpdate<'a> {
+    /// Its `id`.
+    pub(crate) id: &'a str,
+    /// Its `published`, Unix milliseconds.
+    pub(crate) published_ms: i64,
+}
+
+impl Node {
+    /// Changes an actor's document by an `Update` that the present key signs. Returns when it is durable, and
+    /// the new document is served. `change` is asked once, and sees all that was changed before.
+    ///
+    /// # Errors
+    /// What `change` refuses, or the refusal of publishing it; then nothing has changed.
+    pub(crate) async fn amend(
+        &self,
+        actor: &Actor,
+        change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
+    ) -> Result<Published, Refusal> {
+        let pen = self.pen_of(actor.no)?;
+        let (answer, mut published) = self.queue_update(actor, &pen, change)?;
+        let outcome = answer.wait().await;
+        let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+        // From here on the actor's row says it, or it never came to be.
+        pen.queued.take_if(|(update, _)| *update == published.id);
+        match outcome.map_err(fault::append)? {
+            Appended::New { offset, joined } => {
+                let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
+                published.seq = outbox.map_or(0, |joined| joined.seq);
+                published.offset = offset;
+                Ok(published)
+            }
+            Appended::Replay => Err(fault::internal("a fresh Update was a replay", &published.cid)),
+        }
+    }
+
+    fn queue_update(
+        &self,
+        actor: &Actor,
+        pen: &Mutex<Pen>,
+        change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
+    ) -> Result<(Answer, Published), Refusal> {
+        let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+        let uuid = self.uuid()?.hyphenated().to_string();
+        let id = format!("{}/activities/{uuid}", actor.url);
+        let published_ms = pen.next_ms(self.now_ms());
+        let mut amended = self.amended_at(&pen, actor.no)?;
+        let before = amended.keys.clone();
+        let update = ByUpdate {
+            id: &id,
+            published_ms,
+        };
+        change(&mut amended, update)?;
+        list_keys(&mut amended.document, &actor.url, &amended.keys);
+        let manual_approval = amended.document.get("manuallyApprovesFollowers");
+        let own = Effect::ActorUpdated {
+            manual_approval: manual_approval.and_then(Value::as_bool) == Some(true),
+            keys: amended.keys.clone(),
+        };
+        let document = Map::from([
+            ("type", Value::from("Update")),
+            ("object", amended.document.clone().into()),
+        ]);
+        let (signer, key) = self.signing_key(&before)?;
+        let publishing = Publishing {
+            actor: &actor.url,
+            no: actor.no,
+            document: &document,
+            activity_uuid: &uuid,
+            object_uuid: &uuid,
+            published_ms,
+            signer: &*signer,
+            multikey: key.key.multibase(),
+            registry: &self.registry(),
+            own: Some(&own),
+            derivation: None,
+        };
+        let known = Known(&self.0.peers);
+        let draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
+        let published = Published {
+            id: id.clone(),
+            cid: Cid::of_document(draft.activity.digest),
+            seq: 0,
+            offset: 0,
+        };
+        let queued = self.0.writer.append(draft, Priority::Local);
+        let answer = queued.map_err(fault::append)?;
+        pen.last_ms = published_ms;
+        pen.queued = Some((id, amended));
+        Ok((answer, published))
+    }
+
+    /// An actor's document as of what is queued.
+    fn amended_at(&self, pen: &Pen, actor: ActorNo) -> Result<Amended, Refusal> {
+        if let Some((_, amended)) = &pen.queued {
+            return Ok(amended.clone());
+        }
+        let actor = self.actor_of(actor)?;
+        let document = self.0.view.actor_document(&actor);
+        Ok(Amended {
+            document: document.map_err(fault::read)?,
+            keys: actor.keys,
+        })
+    }
+
+    /// An actor's keys as of what is queued.
+    pub(crate) fn keys_at(&self, pen: &Pen, actor: ActorNo) -> Result<Vec<KeyRecord>, Refusal> {
+        match &pen.queued {
+            Some((_, amended)) => Ok(amended.keys.clone()),
+            None => Ok(self.actor_of(actor)?.keys),
+        }
+    }
+
+    fn actor_of(&self, no: ActorNo) -> Result<Actor, Refusal> {
+        let actor = self.0.view.state().actor(no).map_err(fault::state)?;
+        actor.ok_or_else(|| Refusal::new(Code::NoSuchActor, "the actor is not here"))
+    }
+
+    pub(crate) fn pen_of(&self, actor: ActorNo) -> Result<Arc<Mutex<Pen>>, Refusal> {
+        let mut pens = self.0.pens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pen) = pens.get(&actor) {
+            return Ok(Arc::clone(pen));
+        }
+        let totals = self.0.view.state().outbox_totals(actor);
+        let pen = Arc::new(Mutex::new(Pen {
+            last_ms: totals.map_err(fault::state)?.last_published_ms,
+            queued: None,
+        }));
+        pens.insert(actor, Arc::clone(&pen));
+        Ok(pen)
+    }
+}
