@@ -74,6 +74,8 @@ pub enum Need {
     },
     /// The document as its origin serves it.
     Origin(String),
+    /// The same, as the second witness of what a superseded key signed.
+    Witness(String),
 }
 
 /// The delivery that brought a document.
@@ -217,10 +219,17 @@ impl Claims<'_> {
     /// A superseded key may have been stolen and its signatures back-dated: what is first seen now
     /// must also come under a current key, or be what the origin serves.
     fn second_witness(&self, key: &KeyRecord) -> Result<Found, Refusal> {
-        if self.delivery.from_origin || matches!(self.by_http_signature(), Ok(Found::Key(_))) {
-            return Ok(Found::Key(key.key.multibase().to_owned()));
+        let by_key = || Ok(Found::Key(key.key.multibase().to_owned()));
+        if self.delivery.from_origin {
+            return by_key();
         }
-        Ok(Found::Need(Need::Origin(self.envelope.id.clone())))
+        match self.by_http_signature() {
+            Ok(Found::Key(_)) => by_key(),
+            // The present key may be newer than the document at hand.
+            Ok(Found::Need(need)) => Ok(Found::Need(need)),
+            // A signature that fails stands for nothing, and takes nothing away either.
+            Ok(Found::Nothing) | Err(_) => Ok(Found::Need(Need::Witness(self.envelope.id.clone()))),
+        }
     }
 
     fn by_http_signature(&self) -> Result<Found, Refusal> {

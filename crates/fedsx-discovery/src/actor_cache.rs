@@ -194,6 +194,17 @@ impl Peers {
         self.refetch(actor, purpose).await
     }
 
+    /// Has the document of this id fetched anew before it is used again, because its actor says that it has
+    /// changed. Until a fetch succeeds it stands in as before.
+    pub fn expire(&self, id: &str) {
+        if let Some(mut entry) = self.0.entries.get(id)
+            && matches!(entry.known, Known::Actor(_))
+        {
+            entry.until_ms = self.0.fetcher.now_ms();
+            self.0.entries.insert(id.to_owned(), entry);
+        }
+    }
+
     /// The actor at `url`, fetched in any case; one fetch serves all who wait for it.
     ///
     /// # Errors

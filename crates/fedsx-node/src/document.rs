@@ -77,7 +77,10 @@ impl Node {
                 published.offset = offset;
                 Ok(published)
             }
-            Appended::Replay => Err(fault::internal("a fresh Update was a replay", &published.cid)),
+            Appended::Replay => Err(fault::internal(
+                "a fresh Update was a replay",
+                &published.cid,
+            )),
         }
     }
 

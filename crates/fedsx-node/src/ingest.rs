@@ -8,7 +8,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::decide::{Decision, Draft};
-use fedsx_core::entry::ActorNo;
+use fedsx_core::entry::{Activity, ActorNo};
 use fedsx_core::envelope::Document;
 use fedsx_core::evidence::{Delivery, Need};
 use fedsx_core::follow::{Direction, Phase};
@@ -18,7 +18,6 @@ use fedsx_core::notation::Notation;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::Map;
 use fedsx_discovery::actor_cache::PeerError;
-use fedsx_discovery::document::FetchError;
 use fedsx_discovery::pool::Purpose;
 use fedsx_store::{AppendError, Arriving, Priority};
 use http::HeaderMap;
@@ -32,6 +31,13 @@ use crate::{Known, Node, fault};
 pub(crate) const ROUNDS: usize = 5;
 /// Local inboxes that one entry joins; further ones are placed by entries of their own.
 const LOGS_PER_ENTRY: usize = 256;
+
+/// Why a document is asked of its origin, and the refusal when that does not have it.
+const UNPROVED: (Code, &str) = (Code::BadSignature, "the activity brings no proof");
+const SUPERSEDED: (Code, &str) = (
+    Code::NoActiveKey,
+    "the key was superseded before the activity came here and no present key stands for it",
+);
 
 /// The request line and headers of a delivery, for its HTTP signature.
 #[derive(Clone, Debug)]
@@ -125,9 +131,14 @@ impl Node {
                         return Err(refusal);
                     }
                     let news = News::of(&draft.activity);
+                    let changed = changed_actor(&draft.activity);
                     match self.append(*draft, arriving.take()).await {
                         Ok(status) => {
                             self.0.learning.appended(&news);
+                            if let Some(actor) = changed {
+                                // What it pushed changes nothing by itself.
+                                self.0.peers.expire(&actor);
+                            }
                             return Ok(receipt(status));
                         }
                         Err(AppendError::Changed) => self.take_up_definitions()?,
@@ -285,22 +296,40 @@ impl Node {
                     .map_err(unresolved)?;
                 evidence.refreshed = true;
             }
-            Need::Origin(id) => {
-                let fetched = self
-                    .0
-                    .fetcher
-                    .document(&id, purpose)
-                    .await
-                    .map_err(unfetched)?;
-                if fetched.final_url != id {
-                    let why = format!("the origin serves another document under {id}");
-                    return Err(Refusal::new(Code::BadSignature, why));
-                }
-                evidence.notation = fetched.notation;
-                evidence.bytes = fetched.bytes;
-                evidence.from_origin = true;
+            Need::Origin(id) => self.from_origin(&id, purpose, evidence, UNPROVED).await?,
+            Need::Witness(id) => {
+                self.from_origin(&id, purpose, evidence, SUPERSEDED).await?;
             }
         }
+        Ok(())
+    }
+
+    /// The document of that `id` as its origin serves it; why it is asked for, the refusal says.
+    async fn from_origin(
+        &self,
+        id: &str,
+        purpose: Purpose,
+        evidence: &mut Evidence,
+        (code, asked): (Code, &str),
+    ) -> Result<(), Refusal> {
+        let fetched = match self.0.fetcher.document(id, purpose).await {
+            Ok(fetched) => fetched,
+            Err(error) if error.is_passing() => {
+                let why = format!("{asked}, and its origin could not be asked");
+                return Err(Refusal::new(Code::KeysUnresolved, why).retry_after(60));
+            }
+            Err(_) => {
+                let why = format!("{asked}, and its origin does not serve it");
+                return Err(Refusal::new(code, why));
+            }
+        };
+        if fetched.final_url != id {
+            let why = format!("{asked}, and its origin serves another document under {id}");
+            return Err(Refusal::new(code, why));
+        }
+        evidence.notation = fetched.notation;
+        evidence.bytes = fetched.bytes;
+        evidence.from_origin = true;
         Ok(())
     }
 
@@ -309,6 +338,12 @@ impl Node {
             tell(origin.authority());
         }
     }
+}
+
+/// The actor that says by this that its document has changed.
+fn changed_actor(activity: &Activity) -> Option<String> {
+    let says = activity.verb == "Update" && activity.object_id.as_ref() == Some(&activity.actor);
+    says.then(|| activity.actor.clone())
 }
 
 /// How far the evidence for one activity has come.
@@ -327,13 +362,4 @@ fn unresolved(error: PeerError) -> Refusal {
         }
         other => Refusal::new(Code::BadSignature, format!("the actor's keys: {other}")),
     }
-}
-
-fn unfetched(error: FetchError) -> Refusal {
-    if error.is_passing() {
-        let why = "the activity brings no proof, and its origin could not be asked";
-        return Refusal::new(Code::KeysUnresolved, why).retry_after(60);
-    }
-    let why = "the activity brings no proof, and its origin does not serve it";
-    Refusal::new(Code::BadSignature, why)
 }

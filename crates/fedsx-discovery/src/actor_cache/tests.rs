@@ -58,6 +58,29 @@ async fn a_document_is_used_for_a_day() {
 }
 
 #[tokio::test]
+async fn a_document_that_its_actor_says_has_changed_is_fetched_anew_once() {
+    let (web, peers) = setting();
+    web.serve(BOB, bob(1));
+    peers.expire(BOB);
+    peers.actor(BOB, Purpose::Own).await.expect("an actor");
+    assert_eq!(web.asked().len(), 1);
+    peers.expire(BOB);
+    assert!(peers.peek(BOB).is_none());
+    web.fail(BOB);
+    // What is known stands in while nobody answers.
+    let known = peers.actor(BOB, Purpose::Own).await.expect("an actor");
+    assert!(known.find_key(&format!("{BOB}#ed25519-1")).is_some());
+    assert!(peers.peek(BOB).is_some());
+    assert_eq!(web.asked().len(), 1);
+    peers.expire(BOB);
+    web.serve(BOB, bob(2));
+    let newer = peers.actor(BOB, Purpose::Own).await.expect("an actor");
+    assert!(newer.find_key(&format!("{BOB}#ed25519-2")).is_some());
+    peers.actor(BOB, Purpose::Own).await.expect("an actor");
+    assert_eq!(web.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn one_fetch_serves_all_who_wait() {
     let (web, peers) = setting();
     web.serve(BOB, bob(1));

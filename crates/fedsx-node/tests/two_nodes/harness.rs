@@ -11,6 +11,8 @@ use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, ActorName, Origin};
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::LogId;
+use fedsx_core::http_signature::sign_rfc9421;
+use fedsx_core::key::{PublicKey, Signer};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
 use fedsx_core::refusal::Refusal;
@@ -256,6 +258,29 @@ impl Instance {
         target: Option<&str>,
         document: &Map,
     ) -> Result<Receipt, Refusal> {
+        self.receive_with(target, document, HeaderMap::new()).await
+    }
+
+    /// A delivery whose request `signer` signs.
+    pub(crate) async fn receive_signed(
+        &self,
+        document: &Map,
+        signer: &dyn Signer,
+    ) -> Result<Receipt, Refusal> {
+        let url = self.node.instance().shared_inbox();
+        let now_s = self.node.now_ms() / 1_000;
+        let signed = sign_rfc9421("POST", &url, Some(&json(document)), signer, now_s);
+        let mut headers = HeaderMap::new();
+        signed.expect("ASCII").insert_into(&mut headers);
+        self.receive_with(None, document, headers).await
+    }
+
+    async fn receive_with(
+        &self,
+        target: Option<&str>,
+        document: &Map,
+        headers: HeaderMap,
+    ) -> Result<Receipt, Refusal> {
         let post = InboxPost {
             target: target.map(str::to_owned),
             notation: Notation::Json,
@@ -263,7 +288,7 @@ impl Instance {
             head: RequestParts {
                 method: Method::POST,
                 path_and_query: "/inbox".to_owned(),
-                headers: HeaderMap::new(),
+                headers,
             },
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
@@ -308,6 +333,12 @@ impl Instance {
 
     pub(crate) fn signed_by(&self, name: &str, document: &Map) -> Map {
         self.resign(name, document)
+    }
+
+    /// What a rotation leaves that was cut off before its `Update`.
+    pub(crate) fn key_at_rest(&self, key_id: &str) -> PublicKey {
+        let vault = self.store.vault();
+        vault.create_ed25519(key_id).expect("kept")
     }
 
     /// Opens the directory in a new instance, as after the end of a process.

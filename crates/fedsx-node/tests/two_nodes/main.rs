@@ -4,6 +4,7 @@
 mod announce;
 mod definitions;
 mod harness;
+mod keys;
 mod learning;
 mod projections;
 mod triggers;
