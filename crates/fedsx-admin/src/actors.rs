@@ -1,4 +1,6 @@
-//! `Actors`: create, look up, list.
+//! `Actors`: create, look up, list, roles and keys.
+
+use std::sync::Arc;
 
 use fedsx_core::entry::Role;
 use fedsx_core::refusal::{Code, Refusal};
@@ -6,24 +8,26 @@ use fedsx_core::state::Actor;
 use fedsx_node::Node;
 use tonic::{Request, Response, Status};
 
-use crate::deliveries::blocking;
+use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::actors_server::Actors;
 use crate::proto::{
     self, CreateActorRequest, CreateActorResponse, GetActorRequest, ListActorsRequest,
-    ListActorsResponse, SetRoleRequest, SetRoleResponse,
+    ListActorsResponse, ListKeysRequest, ListKeysResponse, RotateKeyRequest, RotateKeyResponse,
+    SetRoleRequest, SetRoleResponse,
 };
 use crate::refused::{internal, status};
-use crate::{from_proto, page, to_proto};
+use crate::{from_proto, keys, page, to_proto};
 
 /// The service.
 #[derive(Debug)]
 pub(crate) struct Service {
     node: Node,
+    deliveries: Arc<dyn DeliveryAdmin>,
 }
 
 impl Service {
-    pub(crate) fn new(node: Node) -> Self {
-        Self { node }
+    pub(crate) fn new(node: Node, deliveries: Arc<dyn DeliveryAdmin>) -> Self {
+        Self { node, deliveries }
     }
 }
 
@@ -100,6 +104,33 @@ impl Actors for Service {
         };
         set.await.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(SetRoleResponse {}))
+    }
+
+    async fn rotate_key(
+        &self,
+        request: Request<RotateKeyRequest>,
+    ) -> Result<Response<RotateKeyResponse>, Status> {
+        let name = request.into_inner().name;
+        let rotated = async {
+            let actor = named(&self.node, &name)?;
+            self.node.rotate_key(&actor.name).await
+        };
+        let rotation = rotated.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(RotateKeyResponse {
+            key: Some(to_proto::key(&rotation.key)),
+            published: Some(to_proto::published(rotation.published)),
+        }))
+    }
+
+    async fn list_keys(
+        &self,
+        request: Request<ListKeysRequest>,
+    ) -> Result<Response<ListKeysResponse>, Status> {
+        let (node, deliveries) = (self.node.clone(), Arc::clone(&self.deliveries));
+        let name = request.into_inner().name;
+        blocking(move || keys::list(&node, &*deliveries, &named(&node, &name)?))
+            .await
+            .map(Response::new)
     }
 }
 

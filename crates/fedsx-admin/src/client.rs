@@ -161,6 +161,10 @@ unary! {
     list_log: ActivitiesClient.list_log(ListLogRequest) -> ListLogResponse;
     /// `Actors.SetRole`.
     set_role: ActorsClient.set_role(SetRoleRequest) -> SetRoleResponse;
+    /// `Actors.RotateKey`.
+    rotate_key: ActorsClient.rotate_key(RotateKeyRequest) -> RotateKeyResponse;
+    /// `Actors.ListKeys`.
+    list_keys: ActorsClient.list_keys(ListKeysRequest) -> ListKeysResponse;
     /// `Definitions.Define`.
     define: DefinitionsClient.define(DefineRequest) -> DefineResponse;
     /// `Definitions.List`.

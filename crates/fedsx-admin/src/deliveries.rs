@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fedsx_core::entry::ActorNo;
 use fedsx_core::limits::DEAD_LETTERS;
 use fedsx_core::refusal::Refusal;
 use tonic::{Request, Response, Status};
@@ -71,6 +72,15 @@ pub struct DeadLetter {
     pub at_ms: i64,
 }
 
+/// Where an entry still waits to be delivered.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct WaitingOf {
+    /// The hosts.
+    pub hosts: Vec<String>,
+    /// Whether it is yet to be queued for others.
+    pub unexpanded: bool,
+}
+
 /// Which dead letters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Selection {
@@ -89,6 +99,8 @@ pub trait DeliveryAdmin: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it can't be read; so for all of these.
     fn backlog(&self) -> Result<Backlog, Refusal>;
+    /// The hosts for which an entry still waits.
+    fn waiting_of(&self, actor: ActorNo, offset: u64) -> Result<WaitingOf, Refusal>;
     /// The newest dead letters, newest first.
     fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal>;
     /// How many there are.

@@ -17,6 +17,7 @@ mod follows;
 mod from_proto;
 mod guard;
 mod instance;
+mod keys;
 mod page;
 mod projections;
 mod quarantine;
@@ -27,6 +28,6 @@ mod timeline;
 mod to_proto;
 mod triggers;
 
-pub use deliveries::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection};
+pub use deliveries::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, WaitingOf};
 pub use guard::Token;
 pub use serve::{About, AdminState, ServeError, serve};

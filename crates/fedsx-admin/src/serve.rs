@@ -110,7 +110,10 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
     let services = Routes::new(health().await)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(bounded!(ActorsServer, actors::Service::new(node.clone())))
+        .add_service(bounded!(
+            ActorsServer,
+            actors::Service::new(node.clone(), Arc::clone(&deliveries))
+        ))
         .add_service(bounded!(FollowsServer, follows::Service::new(node.clone())))
         .add_service(bounded!(ActivitiesServer, activities))
         .add_service(bounded!(

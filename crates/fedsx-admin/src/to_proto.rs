@@ -6,6 +6,7 @@ use fedsx_core::actor::ActorKind;
 use fedsx_core::canonical::jcs_map;
 use fedsx_core::cid::{Cid, cid};
 use fedsx_core::entry::{Activity, ActorNo, Joined, LogId, Side};
+use fedsx_core::key::KeyRecord;
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Registry};
@@ -143,6 +144,18 @@ pub(crate) fn published(published: fedsx_node::Published) -> proto::Published {
         cid: published.cid.to_string(),
         seq: published.seq,
         offset: published.offset,
+    }
+}
+
+/// A key, without what peers know of it.
+pub(crate) fn key(key: &KeyRecord) -> proto::Key {
+    proto::Key {
+        id: key.id.clone(),
+        multibase: key.key.multibase().to_owned(),
+        created_ms: key.created_ms.unwrap_or_default(),
+        superseded_ms: key.superseded_ms,
+        superseded_by: key.superseded_by.clone().unwrap_or_default(),
+        ..proto::Key::default()
     }
 }
 

@@ -7,9 +7,10 @@ use axum::routing::get;
 use fedsx_admin::client::{Client, ClientError};
 use fedsx_admin::proto;
 use fedsx_admin::{
-    About, AdminState, Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, Token, serve,
+    About, AdminState, Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, Token, WaitingOf, serve,
 };
 use fedsx_core::address::Instance;
+use fedsx_core::entry::ActorNo;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
 use fedsx_discovery::client::{ClientOptions, GuardedClient};
@@ -62,6 +63,13 @@ impl DeliveryAdmin for Deliveries {
             at_ms: 1_767_225_600_000,
         };
         Ok(["2", "1"].into_iter().map(letter).take(limit).collect())
+    }
+
+    fn waiting_of(&self, _: ActorNo, _: u64) -> Result<WaitingOf, Refusal> {
+        Ok(WaitingOf {
+            hosts: vec!["a.example".to_owned()],
+            unexpanded: false,
+        })
     }
 
     fn dead_letter_count(&self) -> Result<u64, Refusal> {

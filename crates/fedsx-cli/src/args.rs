@@ -264,6 +264,16 @@ pub(crate) enum Actor {
         #[arg(allow_hyphen_values = true, value_name = "+ROLE|-ROLE")]
         change: String,
     },
+    /// Replace an actor's signing key: what it signed stays valid, what is new is signed by the new one
+    RotateKey {
+        /// Its name
+        name: String,
+    },
+    /// An actor's keys, and the hosts that are known to go by a superseded one
+    Keys {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -441,6 +451,8 @@ mod tests {
         "actor show alice",
         "actor role alice +definer",
         "actor role alice -definer",
+        "actor rotate-key alice",
+        "actor keys alice",
         "define pin.sx --as alice",
         "verbs --output json",
         "definitions --kind DefineActivity",

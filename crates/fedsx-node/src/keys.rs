@@ -8,7 +8,7 @@
 use std::sync::{Arc, PoisonError};
 
 use fedsx_core::actor::{ed25519_key_id, next_key_number};
-use fedsx_core::key::{PublicKey, rotated};
+use fedsx_core::key::{KeyRecord, PublicKey, rotated};
 use fedsx_core::limits;
 use fedsx_core::refusal::{Code, Refusal};
 
@@ -18,10 +18,8 @@ use crate::{Node, Published, fault};
 /// A rotation that is done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rotation {
-    /// The id of the key from here on.
-    pub key_id: String,
-    /// The key.
-    pub key: PublicKey,
+    /// The key from here on.
+    pub key: KeyRecord,
     /// The `Update`.
     pub published: Published,
 }
@@ -44,7 +42,8 @@ impl Node {
             };
             let key_id = ed25519_key_id(&actor.url, number);
             let key = self.make_key(key_id.clone()).await?;
-            let new = (key_id.clone(), key.clone());
+            let new = (key_id, key);
+            let mut begun = None;
             let replace = |amended: &mut Amended, update: ByUpdate<'_>| {
                 if next_key_number(&amended.keys) != number {
                     let why = "the key was rotated by somebody else meanwhile";
@@ -55,15 +54,13 @@ impl Node {
                     return Err(Refusal::new(Code::Conflict, why));
                 }
                 amended.keys = rotated(&amended.keys, new, update.published_ms, update.id);
+                begun = amended.keys.last().cloned();
                 Ok(())
             };
             match self.amend(&actor, replace).await {
                 Ok(published) => {
-                    return Ok(Rotation {
-                        key_id,
-                        key,
-                        published,
-                    });
+                    let key = begun.expect("asked once where it is published");
+                    return Ok(Rotation { key, published });
                 }
                 Err(refusal) if refusal.code == Code::Conflict && tries < 3 => tries += 1,
                 Err(refusal) => return Err(refusal),

@@ -1,4 +1,6 @@
-//! `actor create|list|show|role`.
+//! `actor create|list|show|role|rotate-key|keys`.
+
+mod keys;
 
 use anyhow::Context as _;
 use fedsx_admin::proto;
@@ -37,6 +39,8 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::List { limit } => list(global, limit).await,
         Actor::Show { name } => show(global, name).await,
         Actor::Role { name, change } => role(global, name, &change).await,
+        Actor::RotateKey { name } => keys::rotate(global, name).await,
+        Actor::Keys { name } => keys::list(global, name).await,
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use fedsx_admin::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection};
+use fedsx_admin::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, WaitingOf};
 use fedsx_core::cid::Cid;
+use fedsx_core::entry::ActorNo;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_deliver::{Delivery, OverNode};
 use fedsx_http::{counter, gauge};
@@ -119,6 +120,15 @@ impl DeliveryAdmin for AdminDeliveries {
         Ok(Backlog {
             unexpanded,
             lanes: lanes.collect(),
+        })
+    }
+
+    fn waiting_of(&self, actor: ActorNo, offset: u64) -> Result<WaitingOf, Refusal> {
+        let waiting = self.delivery.waiting_of(actor, offset);
+        let (hosts, unexpanded) = waiting.map_err(|error| failed(&error))?;
+        Ok(WaitingOf {
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            unexpanded,
         })
     }
 

@@ -1,5 +1,8 @@
 //! What people see of delivery, and what they may do to dead letters.
 
+use std::sync::Arc;
+
+use fedsx_core::entry::ActorNo;
 use fedsx_store::delivery::{DeadLetter, DeliveryError, Place};
 
 use super::{Delivery, Event};
@@ -113,6 +116,18 @@ impl<O: Outbound> Delivery<O> {
     /// When the index can't be read.
     pub fn unexpanded(&self) -> Result<u64, DeliveryError> {
         self.inner.deliveries.unexpanded(UNEXPANDED)
+    }
+
+    /// The hosts for which an entry of `actor` still waits, and whether it is yet to be queued for others.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn waiting_of(
+        &self,
+        actor: ActorNo,
+        offset: u64,
+    ) -> Result<(Vec<Arc<str>>, bool), DeliveryError> {
+        self.inner.deliveries.waiting_of(actor, offset)
     }
 
     /// Everything in numbers.

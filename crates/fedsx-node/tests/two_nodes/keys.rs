@@ -96,8 +96,8 @@ async fn each_activity_is_signed_by_the_key_of_its_time_and_peers_take_them_all(
     post(&a, bob, "two").await;
     let second = a.node.rotate_key(bob).await.expect("rotated");
     post(&a, bob, "three").await;
-    assert_eq!(first.key_id, format!("{}#ed25519-2", super::BOB));
-    assert_eq!(second.key_id, format!("{}#ed25519-3", super::BOB));
+    assert_eq!(first.key.id, format!("{}#ed25519-2", super::BOB));
+    assert_eq!(second.key.id, format!("{}#ed25519-3", super::BOB));
 
     let listed = document(&a, bob);
     let shown: Vec<_> = listed
@@ -109,8 +109,8 @@ async fn each_activity_is_signed_by_the_key_of_its_time_and_peers_take_them_all(
     assert_eq!(
         shown,
         [
-            (second.key_id.as_str(), None),
-            (first.key_id.as_str(), Some(&*second.published.id)),
+            (second.key.id.as_str(), None),
+            (first.key.id.as_str(), Some(&*second.published.id)),
             (&*old, Some(&*first.published.id)),
         ]
     );
@@ -180,7 +180,7 @@ async fn a_rotation_that_was_cut_off_leaves_a_key_that_signs() {
     let a = a.reopened(&net);
     post(&a, "alice", "still by the first").await;
     let rotation = a.node.rotate_key("alice").await.expect("rotated");
-    assert_eq!(rotation.key, made);
+    assert_eq!(rotation.key.key, made);
     let a = a.reopened(&net);
     post(&a, "alice", "by the second").await;
     let keys = outbox_keys(&a, "alice");

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::rows::{ASIDE, FAN_OUT, Place, QUEUED, host_prefix, offset_key, pair_key};
+use super::rows::{ASIDE, FAN_OUT, Place, Placed, QUEUED, host_prefix, offset_key, pair_key};
+use fedsx_core::entry::ActorNo;
+
 use super::{CHUNK, CURSOR, Deliveries, DeliveryError, all_rows};
 use crate::engine::{Batch, Engine, prefix_end};
 
@@ -120,5 +122,33 @@ impl Deliveries {
         let from = offset_key(FAN_OUT, self.expanded_through().saturating_add(1));
         let rows = self.engine.scan(&from, &[CURSOR], limit, false)?;
         Ok(rows.len() as u64)
+    }
+
+    /// The hosts for which an entry of `actor` still waits, and whether it is yet to be queued for others. Of what
+    /// is set aside for a host, the first due are looked at.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn waiting_of(
+        &self,
+        actor: ActorNo,
+        offset: u64,
+    ) -> Result<(Vec<Arc<str>>, bool), DeliveryError> {
+        // First: what is expanded in between is in the queues.
+        let unexpanded = self.engine.get(&offset_key(FAN_OUT, offset))?.is_some();
+        let mut hosts = Vec::new();
+        for host in self.waiting()?.into_keys() {
+            let is_it = |placed: &Placed| {
+                let place = &placed.place;
+                (place.actor, place.offset) == (actor, offset)
+            };
+            let queued = self.first_queued(&host, actor, (offset, 0))?;
+            if queued.as_ref().is_some_and(is_it)
+                || self.first_aside(&host, CHUNK)?.iter().any(is_it)
+            {
+                hosts.push(host);
+            }
+        }
+        Ok((hosts, unexpanded))
     }
 }
