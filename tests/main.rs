@@ -17,6 +17,7 @@ mod outage;
 mod peers;
 mod projections;
 mod reflection;
+mod rotation;
 mod scripts;
 mod shutdown;
 mod triggers;

@@ -16,7 +16,7 @@ use fedsx_core::actor::{ActorKind, LocalActor, ed25519_key_id};
 use fedsx_core::address::{ActorName, Instance};
 use fedsx_core::context;
 use fedsx_core::http_signature::{SignedHeaders, sign_rfc9421};
-use fedsx_core::key::{Ed25519Signer, KeyRecord};
+use fedsx_core::key::{Ed25519Signer, KeyRecord, Signer as _};
 use fedsx_core::notation::{Notation, write};
 use fedsx_core::proof;
 use fedsx_core::time::format_rfc3339_ms;
@@ -71,13 +71,21 @@ impl Stranger {
         for (name, seed) in names.iter().zip(1_u8..) {
             let url = instance.actor_url(name);
             let signer = Ed25519Signer::new(ed25519_key_id(&url, 1), &[seed; 32]);
-            let document = document(&instance, name, &signer);
+            let key = KeyRecord {
+                id: signer.key_id().to_owned(),
+                key: signer.public_key(),
+                created_ms: None,
+                superseded_ms: None,
+                superseded_by: None,
+            };
+            let document = document(&instance, name, &[key]);
             host.documents.insert((*name).to_owned(), document);
             signers.insert((*name).to_owned(), signer);
         }
         let host = Arc::new(Mutex::new(host));
         let router = Router::new()
             .route("/actors/{name}", get(actor))
+            .route("/actors/{name}/activities/{id}", get(served))
             .route("/actors/{name}/inbox", post(inbox))
             .route("/inbox", post(inbox))
             .with_state(Arc::clone(&host));
@@ -112,6 +120,22 @@ impl Stranger {
         locked(&self.host).answer = answer;
     }
 
+    /// An actor's document lists these keys from now on.
+    pub(crate) fn list_keys(&self, name: &str, keys: &[KeyRecord]) {
+        let document = document(&self.instance, name, keys);
+        let mut host = locked(&self.host);
+        host.documents.insert(name.to_owned(), document);
+    }
+
+    /// An activity is served under its `id`.
+    pub(crate) fn serve(&self, activity: &Map) {
+        let id = activity.get("id").and_then(Value::as_str);
+        let (_, path) = id.and_then(|id| id.split_once("/actors/")).expect("an id");
+        let document = write(Notation::Json, &Value::Map(activity.clone()));
+        let mut host = locked(&self.host);
+        host.documents.insert(path.to_owned(), document);
+    }
+
     /// An actor goes for good.
     pub(crate) fn remove(&self, name: &str) {
         locked(&self.host).documents.remove(name);
@@ -124,7 +148,11 @@ impl Stranger {
 
     /// The headers of a POST signed by an actor's key (RFC 9421).
     pub(crate) fn signed_post(&self, name: &str, url: &str, body: &[u8]) -> SignedHeaders {
-        let signer = &self.signers[name];
+        Self::signed_with(&self.signers[name], url, body)
+    }
+
+    /// The headers of a POST signed by any key.
+    pub(crate) fn signed_with(signer: &Ed25519Signer, url: &str, body: &[u8]) -> SignedHeaders {
         let signed = sign_rfc9421("POST", url, Some(body), signer, now_ms() / 1_000);
         signed.expect("ASCII")
     }
@@ -157,15 +185,8 @@ pub(crate) fn activity(actor: &str, number: u32, verb: &str, object: impl Into<V
     ])
 }
 
-fn document(instance: &Instance, name: &str, signer: &Ed25519Signer) -> Vec<u8> {
+fn document(instance: &Instance, name: &str, keys: &[KeyRecord]) -> Vec<u8> {
     let name = ActorName::parse(name).expect("a name");
-    let key = KeyRecord {
-        id: ed25519_key_id(&instance.actor_url(name.as_str()), 1),
-        key: signer.public_key(),
-        created_ms: None,
-        superseded_ms: None,
-        superseded_by: None,
-    };
     let actor = LocalActor {
         instance,
         name: &name,
@@ -173,7 +194,7 @@ fn document(instance: &Instance, name: &str, signer: &Ed25519Signer) -> Vec<u8> 
         display_name: None,
         summary: None,
         manually_approves: false,
-        keys: &[key],
+        keys,
         rsa_pem: None,
         published_ms: 1_767_225_600_000,
     };
@@ -190,6 +211,14 @@ async fn actor(Path(name): Path<String>, State(host): Shared) -> Response {
     match locked(&host).documents.get(&name) {
         Some(document) => ([(header::CONTENT_TYPE, AS2)], document.clone()).into_response(),
         None => StatusCode::GONE.into_response(),
+    }
+}
+
+async fn served(Path((name, id)): Path<(String, String)>, State(host): Shared) -> Response {
+    let path = format!("{name}/activities/{id}");
+    match locked(&host).documents.get(&path) {
+        Some(document) => ([(header::CONTENT_TYPE, AS2)], document.clone()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
