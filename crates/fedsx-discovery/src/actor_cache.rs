@@ -84,6 +84,14 @@ impl Default for PeersOptions {
     }
 }
 
+impl PeersOptions {
+    /// How long a host is left alone that gave no answer this often before, milliseconds.
+    fn longer(&self, failures: u32) -> i64 {
+        let longer = self.unreachable_ttl_ms << (2 * failures.min(15));
+        longer.min(self.negative_ttl_ms)
+    }
+}
+
 /// What is known under a URL.
 #[derive(Clone, Debug)]
 enum Known {
@@ -115,13 +123,33 @@ impl Weighter<String, Entry> for ByCost {
 }
 
 type Outcome = Result<Arc<PeerActor>, PeerError>;
-type Flight = BoxFuture<'static, (Outcome, bool)>;
+type Flight = BoxFuture<'static, (Outcome, Asked)>;
+
+/// What a fetch came to, whatever stands in for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    /// The host said what there is, or that there is nothing.
+    Answered,
+    /// The host gave no answer of use.
+    Unanswered,
+    /// Nothing was sent for want of a place.
+    Busy,
+}
+
+/// When a document was last fetched anew for a key.
+#[derive(Clone, Copy, Debug)]
+struct Refetched {
+    /// From when on that may be done again.
+    again_ms: i64,
+    /// Whether its host answered.
+    answered: bool,
+}
 
 struct Inner {
     fetcher: Arc<Fetcher>,
     options: PeersOptions,
     entries: Cache<String, Entry, ByCost>,
-    refetched_ms: Cache<(String, String, Option<std::net::IpAddr>), i64>,
+    refetched: Cache<(String, String, Option<std::net::IpAddr>), Refetched>,
     flights: Mutex<BTreeMap<String, WeakShared<Flight>>>,
 }
 
@@ -145,7 +173,7 @@ impl Peers {
         let items = usize::try_from(options.max_bytes / 8_192).unwrap_or(usize::MAX);
         Self(Arc::new(Inner {
             entries: Cache::with_weighter(items.max(16), options.max_bytes, ByCost),
-            refetched_ms: Cache::new(REFETCHES),
+            refetched: Cache::new(REFETCHES),
             flights: Mutex::default(),
             fetcher,
             options,
@@ -173,25 +201,45 @@ impl Peers {
     }
 
     /// The actor with its keys asked for anew, because `key_id` is not among those at hand or did not
-    /// verify; at most once per (actor, key, source) in its time, else what is at hand.
+    /// verify; at most once per (actor, key, source) in its time, else what is at hand. A host that gives no
+    /// answer is asked again after as long as one of which nothing is known.
     ///
     /// # Errors
-    /// [`PeerError`].
+    /// [`PeerError`]; `Unreachable` also where a document is at hand, because nobody can tell by it that there is
+    /// no such key.
     pub async fn refresh_key(&self, actor: &str, key_id: &str, purpose: Purpose) -> Outcome {
         let source = match purpose {
             Purpose::Own => None,
             Purpose::Inbound { source } => Some(source),
         };
         let asked = (actor.to_owned(), key_id.to_owned(), source);
-        let now_ms = self.0.fetcher.now_ms();
-        let last_ms = self.0.refetched_ms.get(&asked);
-        let early = last_ms.is_some_and(|last| now_ms - last < self.0.options.key_refetch_ms);
-        let failed = matches!(self.0.answer(actor), Some(Err(_)));
-        if early || failed {
-            return self.actor(actor, purpose).await;
+        let (now_ms, options) = (self.0.fetcher.now_ms(), &self.0.options);
+        let last = self.0.refetched.get(&asked);
+        match last.filter(|last| now_ms < last.again_ms) {
+            Some(last) if last.answered => return self.actor(actor, purpose).await,
+            Some(last) => return Err(unanswered(last.again_ms - now_ms)),
+            None if matches!(self.0.answer(actor), Some(Err(_))) => {
+                return self.actor(actor, purpose).await;
+            }
+            None => {}
         }
-        self.0.refetched_ms.insert(asked, now_ms);
-        self.refetch(actor, purpose).await
+        let mut refetched = Refetched {
+            again_ms: now_ms + options.key_refetch_ms,
+            answered: true,
+        };
+        // Before the answer: those who come meanwhile don't ask again.
+        self.0.refetched.insert(asked.clone(), refetched);
+        let (outcome, news) = self.land(actor, purpose).await;
+        if news == Asked::Answered {
+            return outcome;
+        }
+        let failures = self.0.entries.get(actor).map_or(0, |entry| entry.failures);
+        let wait_ms = options.longer(failures.saturating_sub(1));
+        let wait_ms = wait_ms.min(options.key_refetch_ms);
+        refetched.again_ms = self.0.fetcher.now_ms() + wait_ms;
+        refetched.answered = false;
+        self.0.refetched.insert(asked, refetched);
+        Err(unanswered(wait_ms))
     }
 
     /// Has the document of this id fetched anew before it is used again, because its actor says that it has
@@ -210,13 +258,17 @@ impl Peers {
     /// # Errors
     /// [`PeerError`]; a failure says nothing when a good document is at hand, which is given then.
     pub async fn refetch(&self, url: &str, purpose: Purpose) -> Outcome {
+        self.land(url, purpose).await.0
+    }
+
+    async fn land(&self, url: &str, purpose: Purpose) -> (Outcome, Asked) {
         let (flight, joined) = self.flight(url, purpose);
-        let (outcome, busy) = flight.await;
-        if joined && busy {
+        let landed = flight.await;
+        if joined && landed.1 == Asked::Busy {
             // Whoever began it had no place left; that says nothing of this caller.
-            return self.flight(url, purpose).0.await.0;
+            return self.flight(url, purpose).0.await;
         }
-        outcome
+        landed
     }
 
     /// The fetch under way for `url`, or a new one; and whether it was joined.
@@ -271,26 +323,35 @@ impl Inner {
         }
     }
 
-    /// Fetches and keeps what came of it; and whether nothing was sent for want of a place.
-    async fn fetch(&self, url: &str, purpose: Purpose) -> (Outcome, bool) {
+    /// Fetches and keeps what came of it.
+    async fn fetch(&self, url: &str, purpose: Purpose) -> (Outcome, Asked) {
         match self.fetcher.document(url, purpose).await {
-            Ok(fetched) => match PeerActor::parse(&fetched.document) {
-                Ok(actor) => (given(self.keep(url, actor, fetched.bytes.len())), false),
-                Err(error) => (
-                    self.fail(url, &PeerError::NotAnActor(error.to_string())),
-                    false,
-                ),
-            },
-            Err(FetchError::Gone { tombstone }) => (self.bury(url, tombstone.as_ref()), false),
+            Ok(fetched) => {
+                let outcome = match PeerActor::parse(&fetched.document) {
+                    Ok(actor) => given(self.keep(url, actor, fetched.bytes.len())),
+                    Err(error) => self.fail(url, &PeerError::NotAnActor(error.to_string())),
+                };
+                (outcome, Asked::Answered)
+            }
+            Err(FetchError::Gone { tombstone }) => {
+                (self.bury(url, tombstone.as_ref()), Asked::Answered)
+            }
             Err(FetchError::Transport(TransportError::Busy { retry_after_s })) => {
                 let reason = "no place to fetch from is free".to_owned();
                 let busy = PeerError::Unreachable {
                     retry_after_s,
                     reason,
                 };
-                (self.good(url).map_or(Err(busy), given), true)
+                (self.good(url).map_or(Err(busy), given), Asked::Busy)
             }
-            Err(error) => (self.fail(url, &judge(&error)), false),
+            Err(error) => {
+                let error = judge(&error);
+                let asked = match error {
+                    PeerError::Unreachable { .. } => Asked::Unanswered,
+                    _ => Asked::Answered,
+                };
+                (self.fail(url, &error), asked)
+            }
         }
     }
 
@@ -341,10 +402,7 @@ impl Inner {
         tracing::debug!(url, %error, "no actor fetched");
         let failures = self.entries.get(url).map_or(0, |entry| entry.failures);
         let ttl_ms = match error {
-            PeerError::Unreachable { .. } => {
-                let longer = self.options.unreachable_ttl_ms << (2 * failures.min(15));
-                longer.min(self.options.negative_ttl_ms)
-            }
+            PeerError::Unreachable { .. } => self.options.longer(failures),
             _ => self.options.negative_ttl_ms,
         };
         let Some(good) = self.good(url) else {
@@ -400,6 +458,13 @@ fn judge(error: &FetchError) -> PeerError {
             reason: passing.to_string(),
         },
         other => PeerError::NotAnActor(other.to_string()),
+    }
+}
+
+fn unanswered(wait_ms: i64) -> PeerError {
+    PeerError::Unreachable {
+        retry_after_s: seconds(wait_ms),
+        reason: "the document at hand may be older than its keys".to_owned(),
     }
 }
 

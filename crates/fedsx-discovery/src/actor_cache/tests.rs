@@ -233,6 +233,31 @@ async fn an_unknown_key_is_asked_for_once_per_source() {
 }
 
 #[tokio::test]
+async fn a_key_that_could_not_be_asked_for_is_not_said_to_be_missing() {
+    let (web, peers) = setting();
+    web.serve(BOB, bob(1));
+    peers.actor(BOB, Purpose::Own).await.expect("an actor");
+    web.asked();
+    web.fail(BOB);
+    let key_id = format!("{BOB}#ed25519-2");
+    let ask = || peers.refresh_key(BOB, &key_id, inbound(1));
+    let mut waits_s = Vec::new();
+    for _ in 0..4 {
+        waits_s.push(retry_after_s(ask().await.expect_err("silent")));
+        assert_eq!(web.asked().len(), 1);
+        // Meanwhile it is not asked again, and what is known stays.
+        assert!(matches!(ask().await, Err(PeerError::Unreachable { .. })));
+        assert!(peers.peek(BOB).is_some());
+        assert_eq!(web.asked().len(), 0);
+        web.pass_ms(i64::from(waits_s[waits_s.len() - 1]) * 1_000);
+    }
+    assert_eq!(waits_s, [6, 21, 81, 301]);
+    web.serve(BOB, bob(2));
+    let rotated = ask().await.expect("an actor");
+    assert!(rotated.find_key(&key_id).is_some());
+}
+
+#[tokio::test]
 async fn another_url_of_an_actor_leads_to_its_id() {
     let (web, peers) = setting();
     web.serve(BOB, bob(1));
