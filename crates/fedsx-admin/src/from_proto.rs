@@ -55,10 +55,13 @@ pub(crate) fn document(json: &[u8]) -> Result<Map, Refusal> {
     match notation::read(Notation::Json, json, DOCUMENT_OUT_BYTES) {
         Ok(Value::Map(document)) => Ok(document),
         Ok(_) => Err(malformed("the document must be an object")),
-        Err(error) => Err(Refusal::new(
-            Code::Malformed,
-            format!("the document: {error}"),
-        )),
+        Err(error) => {
+            let detail = format!("the document: {error}");
+            Err(Refusal {
+                detail,
+                ..error.into()
+            })
+        }
     }
 }
 
