@@ -8,6 +8,7 @@ mod bad_input;
 mod definitions;
 mod disk;
 mod harness;
+mod hostile;
 mod kill;
 mod learning;
 mod limits;

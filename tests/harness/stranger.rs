@@ -25,6 +25,9 @@ use tokio::task::JoinSet;
 
 use super::web::AS2;
 
+/// When every actor came to be: 2026-01-01, Unix milliseconds.
+const PUBLISHED_MS: i64 = 1_767_225_600_000;
+
 /// A host with actors. It is gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Stranger {
@@ -71,14 +74,7 @@ impl Stranger {
         for (name, seed) in names.iter().zip(1_u8..) {
             let url = instance.actor_url(name);
             let signer = Ed25519Signer::new(ed25519_key_id(&url, 1), &[seed; 32]);
-            let key = KeyRecord {
-                id: signer.key_id().to_owned(),
-                key: signer.public_key(),
-                created_ms: None,
-                superseded_ms: None,
-                superseded_by: None,
-            };
-            let document = document(&instance, name, &[key]);
+            let document = document(&instance, name, &[key(&signer)]);
             host.documents.insert((*name).to_owned(), document);
             signers.insert((*name).to_owned(), signer);
         }
@@ -157,6 +153,46 @@ impl Stranger {
         signed.expect("ASCII")
     }
 
+    /// An actor's signature of bytes.
+    pub(crate) fn signature(&self, name: &str, message: &[u8]) -> [u8; 64] {
+        self.signers[name].sign(message)
+    }
+
+    /// An actor's key, as its document shows it.
+    pub(crate) fn multibase(&self, name: &str) -> String {
+        self.signers[name].public_key().multibase().to_owned()
+    }
+
+    /// An actor's document says something else in one place.
+    pub(crate) fn rewrite(&self, name: &str, from: &str, to: &str) {
+        let mut host = locked(&self.host);
+        let document = host.documents.get_mut(name).expect("an actor");
+        let text = String::from_utf8(document.clone()).expect("JSON");
+        assert!(text.contains(from), "{text}");
+        *document = text.replace(from, to).into_bytes();
+    }
+
+    /// The key that an actor signs with was superseded long ago, by one that nobody has.
+    pub(crate) fn supersede(&self, name: &str) {
+        let signer = &self.signers[name];
+        let url = self.actor_url(name);
+        let old = KeyRecord {
+            created_ms: Some(PUBLISHED_MS),
+            superseded_ms: Some(PUBLISHED_MS + 1_000),
+            superseded_by: Some(format!("{url}/activities/superseding")),
+            ..key(signer)
+        };
+        let new = Ed25519Signer::new(ed25519_key_id(&url, 2), &[99; 32]);
+        let new = KeyRecord {
+            created_ms: Some(PUBLISHED_MS + 1_000),
+            ..key(&new)
+        };
+        let document = document(&self.instance, name, &[old, new]);
+        locked(&self.host)
+            .documents
+            .insert(name.to_owned(), document);
+    }
+
     pub(crate) fn actor_url(&self, name: &str) -> String {
         self.instance.actor_url(name)
     }
@@ -185,6 +221,17 @@ pub(crate) fn activity(actor: &str, number: u32, verb: &str, object: impl Into<V
     ])
 }
 
+/// A key in force, from whenever on.
+fn key(signer: &Ed25519Signer) -> KeyRecord {
+    KeyRecord {
+        id: signer.key_id().to_owned(),
+        key: signer.public_key(),
+        created_ms: None,
+        superseded_ms: None,
+        superseded_by: None,
+    }
+}
+
 fn document(instance: &Instance, name: &str, keys: &[KeyRecord]) -> Vec<u8> {
     let name = ActorName::parse(name).expect("a name");
     let actor = LocalActor {
@@ -196,7 +243,7 @@ fn document(instance: &Instance, name: &str, keys: &[KeyRecord]) -> Vec<u8> {
         manually_approves: false,
         keys,
         rsa_pem: None,
-        published_ms: 1_767_225_600_000,
+        published_ms: PUBLISHED_MS,
     };
     write(Notation::Json, &Value::Map(actor.document()))
 }

@@ -118,7 +118,8 @@ struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    fn effect(
+    /// A local actor, as it is from here on.
+    fn actor(
         &self,
         activity: &Activity,
         effect: &Effect,
@@ -143,7 +144,6 @@ impl Moment<'_> {
                     keys: keys.clone(),
                     document: at,
                 }));
-                Ok(())
             }
             Effect::ActorUpdated {
                 manual_approval,
@@ -157,7 +157,22 @@ impl Moment<'_> {
                         ..actor
                     }));
                 }
-                Ok(())
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn effect(
+        &self,
+        activity: &Activity,
+        effect: &Effect,
+        at: At,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        match effect {
+            Effect::ActorCreated { .. } | Effect::ActorUpdated { .. } => {
+                self.actor(activity, effect, at, rows)
             }
             Effect::Follow {
                 follower,
