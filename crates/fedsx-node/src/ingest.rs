@@ -296,16 +296,16 @@ impl Node {
                     .map_err(unresolved)?;
                 evidence.refreshed = true;
             }
-            Need::Origin(id) => self.from_origin(&id, purpose, evidence, UNPROVED).await?,
+            Need::Origin(id) => self.ask_origin(&id, purpose, evidence, UNPROVED).await?,
             Need::Witness(id) => {
-                self.from_origin(&id, purpose, evidence, SUPERSEDED).await?;
+                self.ask_origin(&id, purpose, evidence, SUPERSEDED).await?;
             }
         }
         Ok(())
     }
 
     /// The document of that `id` as its origin serves it; why it is asked for, the refusal says.
-    async fn from_origin(
+    async fn ask_origin(
         &self,
         id: &str,
         purpose: Purpose,
