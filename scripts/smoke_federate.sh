@@ -303,6 +303,16 @@ eventually holds '"standing": "admitted"' a explain "$shelved"
 eventually holds '"links":"https://example.org/"' fetch "$A/projections/shelf"
 ok
 
+now "alice's key is rotated, and bob still hears her"
+holds "\"$alice#ed25519-2\"" a actor rotate-key alice
+document "$alice" >"$PAIR_DIR/actor"
+holds '"keyHistory"' cat "$PAIR_DIR/actor"
+holds "\"$alice#ed25519-2\"" cat "$PAIR_DIR/actor"
+heard=$(a post alice "By a new key" --to "$bob" | member cid)
+eventually holds "$heard" b inbox bob
+holds '"supersededBy"' a actor keys alice
+ok
+
 now "nothing is left to be delivered"
 eventually delivered a
 eventually delivered b

@@ -1,6 +1,6 @@
 //! Instances in one process: each a real store and node, with the others behind a transport in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -38,6 +38,8 @@ pub(crate) struct Net {
     clock_ms: Arc<AtomicI64>,
     /// What is served instead, by URL.
     instead: Arc<Mutex<BTreeMap<String, Option<Map>>>>,
+    /// What gives no answer, by URL.
+    silent: Arc<Mutex<BTreeSet<String>>>,
     /// How often each URL was asked for.
     asked: Arc<Mutex<BTreeMap<String, usize>>>,
 }
@@ -109,6 +111,16 @@ impl Net {
         instead.insert(url.to_owned(), document);
     }
 
+    /// Gives no answer at a URL any more, or again.
+    pub(crate) fn silence(&self, url: &str, is_silent: bool) {
+        let mut silent = self.silent.lock().expect("lock");
+        if is_silent {
+            silent.insert(url.to_owned());
+        } else {
+            silent.remove(url);
+        }
+    }
+
     /// How often a URL was asked for.
     pub(crate) fn asked(&self, url: &str) -> usize {
         let asked = self.asked.lock().expect("lock");
@@ -172,6 +184,10 @@ impl Net {
 
 impl Transport for Net {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        if self.silent.lock().expect("lock").contains(&request.url) {
+            let silence = TransportError::Connect("nobody answers".to_owned());
+            return Box::pin(async { Err(silence) });
+        }
         let answer = self.answer(&request);
         let is_jrd = request.url.contains("webfinger");
         let media_type = if is_jrd {

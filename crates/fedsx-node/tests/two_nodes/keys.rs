@@ -278,3 +278,23 @@ async fn a_stale_document_is_healed_and_a_forger_spends_one_fetch() {
     a.receive(None, &forged).await.expect_err("refused");
     assert_eq!(net.asked(super::BOB), asked + 3);
 }
+
+#[tokio::test]
+async fn a_key_that_can_t_be_asked_for_now_may_come_again() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    b.node.rotate_key("bob").await.expect("rotated");
+    let posted = post(&b, "bob", "by a key that is not known there").await;
+    let posted = b.document(&posted.cid);
+    net.silence(super::BOB, true);
+    for _ in 0..2 {
+        let refusal = a.receive(None, &posted).await.expect_err("not now");
+        assert_eq!(refusal.code, Code::KeysUnresolved);
+        let wait_s = refusal.retry_after_s.expect("says when");
+        assert!(wait_s <= 6, "{wait_s}");
+    }
+    net.silence(super::BOB, false);
+    net.pass(Duration::from_secs(6));
+    let taken = a.receive(None, &posted).await.expect("taken");
+    assert_eq!(taken.status, Status::Accepted);
+}
