@@ -50,6 +50,10 @@ pub(super) fn settled(
         reason,
         ..
     } = settled;
+    // A walk that was cut leaves what it had queued, and the next one says it again.
+    if state.is_settled(source, trigger)? {
+        return Ok(());
+    }
     rows.push(Row::Settled {
         source: *source,
         trigger: *trigger,
