@@ -192,7 +192,7 @@ fn keys_end_as_their_document_says_and_are_bounded_in_number() {
             .is_empty()
     );
     let mut many = own.clone();
-    let keys = (0..100).map(|n| with(&own, "id", &format!("{ALICE}#ed25519-{n}")));
+    let keys = (0..300).map(|n| with(&own, "id", &format!("{ALICE}#ed25519-{n}")));
     many.insert("assertionMethod", Value::List(keys.collect()));
     assert_eq!(
         PeerActor::parse(&many).expect("an actor").keys.len(),
