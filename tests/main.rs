@@ -21,5 +21,6 @@ mod reflection;
 mod rotation;
 mod scripts;
 mod shutdown;
+mod tokens;
 mod triggers;
 mod types;

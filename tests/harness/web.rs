@@ -13,6 +13,7 @@ pub(crate) const AS2: &str = "application/activity+json";
 #[derive(Clone, Debug)]
 pub(crate) struct Web {
     base: String,
+    headers: HeaderMap,
     client: reqwest::Client,
 }
 
@@ -31,20 +32,26 @@ impl Web {
 
     /// The same instance, as a proxy asks it on that client's behalf.
     pub(crate) fn forwarded_for(self, client: &str) -> Self {
-        let client = HeaderValue::from_str(client).expect("an address");
-        let headers = [(HeaderName::from_static("x-forwarded-for"), client)];
-        Self::with(self.base, headers.into_iter().collect())
+        self.with_header("x-forwarded-for", client)
+    }
+
+    /// The same instance, asked with a further header each time.
+    pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("a header");
+        self.headers.insert(HeaderName::from_static(name), value);
+        Self::with(self.base, self.headers)
     }
 
     fn with(base: String, headers: HeaderMap) -> Self {
         let client = reqwest::Client::builder()
-            .default_headers(headers)
+            .default_headers(headers.clone())
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build();
         Self {
             base,
+            headers,
             client: client.expect("a client"),
         }
     }

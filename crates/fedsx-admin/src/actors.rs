@@ -1,19 +1,20 @@
-//! `Actors`: create, look up, list, roles and keys.
+//! `Actors`: create, look up, list, roles, keys and tokens.
 
 use std::sync::Arc;
 
 use fedsx_core::entry::Role;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
-use fedsx_node::Node;
+use fedsx_node::{Node, Scope, Token};
 use tonic::{Request, Response, Status};
 
 use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::actors_server::Actors;
 use crate::proto::{
-    self, CreateActorRequest, CreateActorResponse, GetActorRequest, ListActorsRequest,
-    ListActorsResponse, ListKeysRequest, ListKeysResponse, RotateKeyRequest, RotateKeyResponse,
-    SetRoleRequest, SetRoleResponse,
+    self, CreateActorRequest, CreateActorResponse, GetActorRequest, IssueTokenRequest,
+    IssueTokenResponse, ListActorsRequest, ListActorsResponse, ListKeysRequest, ListKeysResponse,
+    ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse,
+    RotateKeyRequest, RotateKeyResponse, SetRoleRequest, SetRoleResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, keys, page, to_proto};
@@ -131,6 +132,65 @@ impl Actors for Service {
         blocking(move || keys::list(&node, &*deliveries, &named(&node, &name)?))
             .await
             .map(Response::new)
+    }
+
+    async fn issue_token(
+        &self,
+        request: Request<IssueTokenRequest>,
+    ) -> Result<Response<IssueTokenResponse>, Status> {
+        let node = self.node.clone();
+        let asked = request.into_inner();
+        let issue = move || {
+            let actor = named(&node, &asked.name)?;
+            let scope = |name: &String| {
+                let why = "the scopes there are: publish, read";
+                Scope::parse(name).ok_or_else(|| Refusal::new(Code::Malformed, why))
+            };
+            let scopes: Vec<Scope> = asked.scopes.iter().map(scope).collect::<Result<_, _>>()?;
+            let (token, text) = node.issue_token(&actor.name, scopes)?;
+            Ok(IssueTokenResponse {
+                token: Some(token_shown(&token)),
+                secret: text.to_string(),
+            })
+        };
+        blocking(issue).await.map(Response::new)
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<ListTokensRequest>,
+    ) -> Result<Response<ListTokensResponse>, Status> {
+        let node = self.node.clone();
+        let name = request.into_inner().name;
+        let list = move || {
+            let tokens = node.tokens(&named(&node, &name)?.name)?;
+            let tokens = tokens.iter().map(token_shown).collect();
+            Ok(ListTokensResponse { tokens })
+        };
+        blocking(list).await.map(Response::new)
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<RevokeTokenResponse>, Status> {
+        let node = self.node.clone();
+        let RevokeTokenRequest { name, id } = request.into_inner();
+        let revoke = move || {
+            let actor = named(&node, &name)?;
+            node.revoke_token(&actor.name, &id)?;
+            Ok(RevokeTokenResponse {})
+        };
+        blocking(revoke).await.map(Response::new)
+    }
+}
+
+fn token_shown(token: &Token) -> proto::Token {
+    let scopes = token.scopes.iter();
+    proto::Token {
+        id: token.id.clone(),
+        scopes: scopes.map(|scope| scope.as_str().to_owned()).collect(),
+        issued_ms: token.issued_ms,
     }
 }
 

@@ -165,6 +165,12 @@ unary! {
     rotate_key: ActorsClient.rotate_key(RotateKeyRequest) -> RotateKeyResponse;
     /// `Actors.ListKeys`.
     list_keys: ActorsClient.list_keys(ListKeysRequest) -> ListKeysResponse;
+    /// `Actors.IssueToken`.
+    issue_token: ActorsClient.issue_token(IssueTokenRequest) -> IssueTokenResponse;
+    /// `Actors.ListTokens`.
+    list_tokens: ActorsClient.list_tokens(ListTokensRequest) -> ListTokensResponse;
+    /// `Actors.RevokeToken`.
+    revoke_token: ActorsClient.revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
     /// `Definitions.Define`.
     define: DefinitionsClient.define(DefineRequest) -> DefineResponse;
     /// `Definitions.List`.

@@ -3,6 +3,7 @@
 mod announce;
 mod projection;
 mod quarantine;
+mod token;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::config;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
 pub(crate) use projection::{Projection, Show};
+pub(crate) use token::{Scope, Token};
 
 /// What `--help` says after the options.
 const EXITS: &str = "\
@@ -274,6 +276,9 @@ pub(crate) enum Actor {
         /// Its name
         name: String,
     },
+    /// Bearer tokens, by which an actor's clients publish and read over HTTP
+    #[command(subcommand)]
+    Token(Token),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

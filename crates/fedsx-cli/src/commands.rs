@@ -15,4 +15,5 @@ pub(crate) mod read;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod sx;
+mod token;
 pub(crate) mod triggers;

@@ -28,6 +28,8 @@ use crate::problem::Problem;
 pub(crate) enum Keeping {
     /// Asked again each time, by its entity tag: what changes has to be seen at once.
     Revalidated,
+    /// Not at all: it is for one reader.
+    Never,
     /// An hour: what is named by its content can only be erased.
     Hour,
 }
@@ -36,6 +38,7 @@ impl Keeping {
     const fn cache_control(self) -> &'static str {
         match self {
             Self::Revalidated => "no-cache",
+            Self::Never => "no-store",
             Self::Hour => "public, max-age=3600",
         }
     }
@@ -92,6 +95,14 @@ impl Outgoing {
             keeping,
             vary: BY_READER,
         })
+    }
+
+    /// The same, for one reader alone.
+    pub(crate) fn for_one(self) -> Self {
+        Self {
+            keeping: Keeping::Never,
+            ..self.by_reader()
+        }
     }
 
     /// The same, where another reader might be answered otherwise.

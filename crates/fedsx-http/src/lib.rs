@@ -2,12 +2,13 @@
 //!
 //! Routes translate between HTTP and the node and decide nothing: what an activity means is judged
 //! in `fedsx-node` and below. Each route family is one file. Deliberately absent: outbound requests,
-//! tokens, and what the admin listener offers beyond [`admin_router`].
+//! and what the admin listener offers beyond [`admin_router`].
 
 mod actor;
 mod admin;
 mod admission;
 mod answer;
+mod bearer;
 mod body;
 mod document;
 mod forwarded;
@@ -17,6 +18,7 @@ mod negotiate;
 mod outbox;
 mod problem;
 mod projections;
+mod publish;
 mod query;
 mod request_id;
 mod router;

@@ -1,27 +1,29 @@
-//! `GET /actors/{name}/outbox`: the collection, and its pages.
+//! `GET /actors/{name}/outbox`: the collection, and its pages; and with a token of the actor its inbox,
+//! `GET /actors/{name}/inbox`, in the same form.
 //!
 //! ActivityPub, section 5.1; design, sections 9.5 and 11. `?page=true` is the newest page and
 //! `?page=last` the oldest, `?before=` goes on from a place towards the older, `?since=` from a place
 //! towards the newer, oldest first; a place is the CID of an activity or its sequence in the log.
 //! `?limit=` is at most 100.
 //!
-//! Invariants: only what everybody may read is in a page, in the count and among the places; an
+//! Invariants: only what everybody may read is in an outbox's page, in the count and among the places; an
 //! activity keeps its exact members inside a page, so its proof stays checkable; the work for one
 //! page is bounded in entries and in bytes, and `next` goes on from where it stopped.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use fedsx_core::cid::Cid;
 use fedsx_core::entry::LogId;
 use fedsx_core::limits::WRAPPER_BYTES;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::{List, Map, Value};
-use fedsx_node::Node;
-use fedsx_store::{InLog, SeqRange};
+use fedsx_node::{Node, Scope};
+use fedsx_store::{InLog, SeqRange, Stored};
 use http::{HeaderMap, Uri};
 
 use crate::actor::{collection, named, whole};
 use crate::answer::Outgoing;
+use crate::bearer;
 use crate::document::is_public;
 use crate::negotiate::{DOCUMENT, answered};
 use crate::problem::Problem;
@@ -59,12 +61,76 @@ pub(crate) async fn outbox(
                 let query = uri.query().unwrap_or_default();
                 let id = format!("{url}?{query}");
                 let log = LogId::outbox(actor.no);
-                page(node, log, &asked, id, url)?
+                page(
+                    node,
+                    &Log {
+                        log,
+                        reader: Reader::Everybody,
+                    },
+                    &asked,
+                    id,
+                    url,
+                )?
             }
         };
         Ok(Outgoing::made(document).by_reader())
     };
     Ok(state.read(read).await?.answer(&headers, media))
+}
+
+/// `GET /actors/{name}/inbox`: everything in it, for the actor alone.
+pub(crate) async fn own_inbox(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let actor = bearer::actor(&state, &parts, Scope::Read, Some(&name)).await?;
+    let media = answered(&parts.headers, DOCUMENT)?;
+    let asked = Asked::of(Query::of(&parts.uri))?;
+    let read = move |node: &Node| {
+        let url = node.instance().inbox_url(&actor.name);
+        let log = LogId::inbox(actor.no);
+        let document = match asked {
+            None => whole_collection(url, node.view().state().log_len(log)?),
+            Some(asked) => {
+                let query = parts.uri.query().unwrap_or_default();
+                let id = format!("{url}?{query}");
+                page(
+                    node,
+                    &Log {
+                        log,
+                        reader: Reader::Owner,
+                    },
+                    &asked,
+                    id,
+                    url,
+                )?
+            }
+        };
+        Ok((Outgoing::made(document).for_one(), parts.headers))
+    };
+    let (outgoing, headers) = state.read(read).await?;
+    Ok(outgoing.answer(&headers, media))
+}
+
+/// Who reads a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reader {
+    Everybody,
+    Owner,
+}
+
+impl Reader {
+    fn may_read(self, is_public: bool) -> bool {
+        is_public || self == Self::Owner
+    }
+}
+
+/// A log, as somebody reads it.
+struct Log {
+    log: LogId,
+    reader: Reader,
 }
 
 fn whole_collection(url: String, total: u64) -> Map {
@@ -77,8 +143,8 @@ fn whole_collection(url: String, total: u64) -> Map {
     outbox
 }
 
-fn page(node: &Node, log: LogId, asked: &Asked, id: String, url: String) -> Result<Map, Problem> {
-    let place = |mark: &Mark| seq_of(node, log, mark);
+fn page(node: &Node, of: &Log, asked: &Asked, id: String, url: String) -> Result<Map, Problem> {
+    let place = |mark: &Mark| seq_of(node, of, mark);
     let (range, newest_first) = match &asked.part {
         Part::First => (SeqRange::default(), true),
         Part::Last => (SeqRange::default(), false),
@@ -97,8 +163,8 @@ fn page(node: &Node, log: LogId, asked: &Asked, id: String, url: String) -> Resu
             false,
         ),
     };
-    let read = |range, limit| node.view().log(log, range, newest_first, limit);
-    let mut walk = walk(range, newest_first, asked.limit, read)?;
+    let read = |range, limit| node.view().log(of.log, range, newest_first, limit);
+    let mut walk = walk(of.reader, range, newest_first, asked.limit, read)?;
     if asked.part == Part::Last {
         walk.entries.reverse();
         walk.next = None;
@@ -134,20 +200,20 @@ fn cid_of(entry: &InLog) -> Option<Cid> {
         .map(|activity| Cid::of_document(activity.digest))
 }
 
-/// The sequence that a place means. A CID that is not in this outbox, or not for everybody, is none.
-fn seq_of(node: &Node, log: LogId, mark: &Mark) -> Result<u64, Problem> {
+/// The sequence that a place means. A CID that is not in this log, or not for who reads, is none.
+fn seq_of(node: &Node, of: &Log, mark: &Mark) -> Result<u64, Problem> {
     let cid = match mark {
         Mark::Seq(seq) => return Ok(*seq),
         Mark::Cid(cid) => cid,
     };
-    let unknown = || Problem::new(Code::NotFound, format!("{cid} is not in this outbox"));
+    let unknown = || Problem::new(Code::NotFound, format!("{cid} is not in this log"));
     let stored = node
         .view()
         .stored(&cid.digest)?
-        .filter(is_public)
+        .filter(|stored: &Stored| of.reader.may_read(is_public(stored)))
         .ok_or_else(unknown)?;
     let digest = stored.activity().ok_or_else(unknown)?.digest;
-    node.view().seq_in(&digest, log)?.ok_or_else(unknown)
+    node.view().seq_in(&digest, of.log)?.ok_or_else(unknown)
 }
 
 /// A place in an outbox.
@@ -255,8 +321,9 @@ impl Entry for InLog {
     }
 }
 
-/// Walks along a log until `limit` public entries are found, or the bounds of a page are met.
+/// Walks along a log until `limit` entries for `reader` are found, or the bounds of a page are met.
 fn walk<T: Entry, E>(
+    reader: Reader,
     mut range: SeqRange,
     newest_first: bool,
     limit: usize,
@@ -275,7 +342,7 @@ fn walk<T: Entry, E>(
         for entry in entries {
             looked_at += 1;
             let seq = entry.seq();
-            if entry.is_public() {
+            if reader.may_read(entry.is_public()) {
                 bytes += entry.bytes();
                 let full = bytes > WRAPPER_BYTES - FRAME_BYTES && !found.entries.is_empty();
                 if full || found.entries.len() == limit {
@@ -343,7 +410,8 @@ mod tests {
                 rows.take(limit).collect()
             })
         };
-        let walk = walk(range, newest_first, limit, read).unwrap_or_else(|never| match never {});
+        let walk = walk(Reader::Everybody, range, newest_first, limit, read)
+            .unwrap_or_else(|never| match never {});
         (walk.entries.iter().map(|row| row.seq).collect(), walk.next)
     }
 

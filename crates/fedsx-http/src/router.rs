@@ -1,14 +1,14 @@
 //! Every route of the public listener, and what the routes share.
 //!
-//! Design, section 11. Deliberately absent until their time: `/inbox/batch`, `/log/…`, pages, and everything that takes a token.
+//! Design, section 11. Deliberately absent until their time: `/inbox/batch`, `/log/…`, and pages.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use fedsx_core::refusal::Code;
-use fedsx_discovery::budget::Rate;
+use fedsx_discovery::budget::{AddressBudget, Rate};
 use fedsx_node::Node;
 use ipnet::IpNet;
 
@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::surface::{Clock, Surface};
-use crate::{actor, document, forwarded, inbox, outbox, projections, wellknown};
+use crate::{actor, bearer, document, forwarded, inbox, outbox, projections, publish, wellknown};
 
 /// What the surface can be told.
 #[derive(Clone, Debug)]
@@ -65,6 +65,7 @@ struct Shared {
     options: HttpOptions,
     /// How many posts there are, and until when that is taken for true, Unix milliseconds.
     posts: Mutex<Option<(u64, i64)>>,
+    wrong_tokens: AddressBudget,
 }
 
 impl HttpState {
@@ -78,6 +79,7 @@ impl HttpState {
             bodies: BodyReader::new(options.body_time),
             options: options.clone(),
             posts: Mutex::default(),
+            wrong_tokens: AddressBudget::new(bearer::FAILURES),
         }))
     }
 
@@ -93,6 +95,11 @@ impl HttpState {
 
     pub(crate) fn bodies(&self) -> &BodyReader {
         &self.0.bodies
+    }
+
+    /// An address showed a token that is none; when it did so too often, after how many seconds it may again.
+    pub(crate) fn wrong_token(&self, source: IpAddr) -> Result<(), u32> {
+        self.0.wrong_tokens.spend(source, self.0.node.now_ms())
     }
 
     /// The number of posts, if it was counted lately.
@@ -145,15 +152,15 @@ pub fn router(state: HttpState) -> Router {
         .route("/nodeinfo/2.1", get(wellknown::nodeinfo))
         .route("/.well-known/sx-capabilities", get(wellknown::capabilities))
         .route("/inbox", post(inbox::shared))
-        .route("/activity", post(token_required))
+        .route("/activity", post(publish::activity))
         .route("/actors/{name}", get(actor::document))
         .route(
             "/actors/{name}/inbox",
-            post(inbox::of_actor).get(token_required),
+            post(inbox::of_actor).get(outbox::own_inbox),
         )
         .route(
             "/actors/{name}/outbox",
-            get(outbox::outbox).post(token_required),
+            get(outbox::outbox).post(publish::to_outbox),
         )
         .route("/actors/{name}/followers", get(actor::followers))
         .route("/actors/{name}/following", get(actor::following))
@@ -166,11 +173,4 @@ pub fn router(state: HttpState) -> Router {
         .with_state(state)
         .layer(admission)
         .layer(surface)
-}
-
-async fn token_required() -> Problem {
-    Problem::new(
-        Code::TokenRequired,
-        "this takes a bearer token of the actor",
-    )
 }

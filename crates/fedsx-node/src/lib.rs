@@ -20,6 +20,7 @@ mod quarantine;
 mod reactions;
 mod refusals;
 mod social;
+mod tokens;
 mod triggers;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ use fedsx_store::{Store, View, WriterHandle};
 pub use actors::NewActor;
 pub use explain::{Explanation, Found, Standing};
 pub use fedsx_store::projections::Failure;
+pub use fedsx_store::vault::{Scope, Token, TokenText};
 pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use keys::Rotation;

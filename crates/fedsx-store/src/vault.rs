@@ -13,13 +13,14 @@
 //!          secret; associated data: bytes 0..20 and the key id
 //! ```
 //!
-//! Invariants: a key is durable before its public half is told to anyone; a file under another key's
+//! Bearer tokens lie beside them, as hashes (`tokens`). Invariants: a key is durable before its public half is told to anyone; a file under another key's
 //! name does not open; secrets are wiped from memory and never printed.
 //! Deliberately absent: rotation (a new key has a new id), export, signing with RSA.
 //! Design, section 4 ("Secret keys … are committed durably, apart") and section 6.
 
 mod error;
 mod seal;
+mod tokens;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,6 +37,7 @@ use zeroize::Zeroizing;
 
 pub use self::error::VaultError;
 use self::seal::{Kind, Revealed, Sealer};
+pub use self::tokens::{IssueError, Scope, TOKENS_PER_ACTOR, Token, TokenText, Tokens};
 use crate::journal::{Directory, Files};
 
 /// The instance secret's file in the data directory: 64 hex digits.
@@ -55,6 +57,7 @@ pub struct Vault {
     sealer: Sealer,
     /// Decoded keys by id. The lock is also held while a key is made, so that one id gets one key.
     signers: Mutex<HashMap<String, Arc<Ed25519Signer>>>,
+    tokens: Tokens,
 }
 
 impl Vault {
@@ -85,12 +88,19 @@ impl Vault {
             files,
             sealer: Sealer::new(&secret),
             signers: Mutex::default(),
+            tokens: Tokens::open(dir)?,
         };
         if let Some(name) = sealed {
             let bytes = vault.load(&name)?.unwrap_or_default();
             vault.sealer.recognise(&name, &bytes)?;
         }
         Ok(vault)
+    }
+
+    /// The bearer tokens of actors.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Makes an Ed25519 key, durably, and tells its public half. A key that is there already under that

@@ -1,4 +1,4 @@
-//! `actor create|list|show|role|rotate-key|keys`.
+//! `actor create|list|show|role|rotate-key|keys`; tokens stand in `token.rs`.
 
 mod keys;
 
@@ -41,6 +41,7 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::Role { name, change } => role(global, name, &change).await,
         Actor::RotateKey { name } => keys::rotate(global, name).await,
         Actor::Keys { name } => keys::list(global, name).await,
+        Actor::Token(command) => super::token::run(global, command).await,
     }
 }
 
