@@ -1,8 +1,10 @@
 //! Texts, validity and storage of keys.
 
 use super::{
-    Ed25519Signer, KeyError, KeyRecord, PublicKey, RsaKeyError, RsaPublicKey, Signer as _,
+    Ed25519Signer, KeyError, KeyRecord, PublicKey, RsaKeyError, RsaPublicKey, Signer as _, rotated,
 };
+
+use proptest::prelude::*;
 
 /// FEP-521a (github.com/julianlam/feps @ 6035bae2e487579fc3e5cb2461f3b37ff6276080,
 /// fep/521a/fep-521a.feature): the Ed25519 key as bytes, its Multikey, and an RSA Multikey.
@@ -123,6 +125,37 @@ fn a_key_is_valid_from_its_creation_until_it_is_superseded() {
     assert!(!inverted.valid_at(20, "https://a.example/rotation"));
     assert!(!inverted.valid_at(25, "x"));
     assert!(!inverted.valid_at(30, "x"));
+}
+
+proptest! {
+    /// However often a key is rotated, each instant from the first key's on belongs to one key, and the instant of a
+    /// rotation to the key that it ends as well, for the rotation alone.
+    #[test]
+    fn each_instant_belongs_to_one_key(
+        pauses_ms in proptest::collection::vec(1_i64..50, 0..8),
+        at_ms in 0_i64..500,
+    ) {
+        let mut keys = vec![record(Some(0), None)];
+        let (mut now_ms, mut rotations) = (0, Vec::new());
+        for (number, pause_ms) in pauses_ms.iter().enumerate() {
+            now_ms += pause_ms;
+            let update = format!("https://a.example/rotations/{number}");
+            let new = (format!("https://a.example/actors/alice#ed25519-{}", number + 2), keys[0].key.clone());
+            keys = rotated(&keys, new, now_ms, &update);
+            rotations.push((now_ms, update));
+        }
+        let valid = |id: &str, at_ms| -> Vec<usize> {
+            let valid = keys.iter().enumerate().filter(|(_, key)| key.valid_at(at_ms, id));
+            valid.map(|(number, _)| number).collect()
+        };
+        let began = rotations.iter().filter(|(rotated_ms, _)| *rotated_ms <= at_ms).count();
+        prop_assert_eq!(valid("x", at_ms), [began]);
+        prop_assert!(valid("x", -1).is_empty());
+        for (number, (rotated_ms, update)) in rotations.iter().enumerate() {
+            prop_assert_eq!(valid(update, *rotated_ms), [number, number + 1]);
+        }
+        prop_assert_eq!(keys.iter().filter(|key| key.is_current()).count(), 1);
+    }
 }
 
 #[test]
