@@ -3,7 +3,7 @@
 
 use super::Source;
 
-pub(super) const BUNDLE: &str = "baga6yaqseanwkxilb4itpgpbfv7buqnppz7wtgshe7alihvftvnavcv2q5qw4";
+pub(super) const BUNDLE: &str = "baga6yaqsecbxfeg42i5acgm3ox74panxolxn5hv2gtllxb56q23hb6fmkkq7y";
 
 macro_rules! sources {
     ($($section:literal: $($name:literal),*;)*) => {

@@ -154,6 +154,24 @@ fn timeline() {
     ));
 }
 
+#[test]
+fn a_note_is_its_makers_in_whatever_order_words_come() {
+    let create = r#"(Create :actor "https://a.example/a" :published "2026-01-01T00:00:01Z" :object (Note :id "https://a.example/1" :content "mine"))"#;
+    let update = r#"(Update :actor "https://a.example/m" :published "2026-01-01T00:00:02Z" :object (Note :id "https://a.example/1" :content "theirs"))"#;
+    let delete = r#"(Delete :actor "https://a.example/m" :published "2026-01-01T00:00:03Z" :object "https://a.example/1")"#;
+    for order in [
+        [create, update, delete],
+        [delete, create, update],
+        [update, delete, create],
+    ] {
+        let states = folded("notes", &order);
+        assert!(
+            states.contains("mine") && !states.contains("theirs"),
+            "{states}"
+        );
+    }
+}
+
 /// The state after more than it keeps, from the longest that comes.
 fn full(name: &str, count: usize, act: impl Fn(usize) -> Value) -> Value {
     let projection = projection(name);
