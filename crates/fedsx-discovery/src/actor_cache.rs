@@ -223,22 +223,25 @@ impl Peers {
             }
             None => {}
         }
-        let mut refetched = Refetched {
-            again_ms: now_ms + options.key_refetch_ms,
-            answered: true,
-        };
-        // Before the answer: those who come meanwhile don't ask again.
-        self.0.refetched.insert(asked.clone(), refetched);
+        // Those who come meanwhile wait for the same fetch. What it came to is kept when it has come to it:
+        // whoever asks can be gone before.
         let (outcome, news) = self.land(actor, purpose).await;
-        if news == Asked::Answered {
+        let answered = news == Asked::Answered;
+        let wait_ms = if answered {
+            options.key_refetch_ms
+        } else {
+            let failures = self.0.entries.get(actor).map_or(0, |entry| entry.failures);
+            let wait_ms = options.longer(failures.saturating_sub(1));
+            wait_ms.min(options.key_refetch_ms)
+        };
+        let refetched = Refetched {
+            again_ms: self.0.fetcher.now_ms() + wait_ms,
+            answered,
+        };
+        self.0.refetched.insert(asked, refetched);
+        if answered {
             return outcome;
         }
-        let failures = self.0.entries.get(actor).map_or(0, |entry| entry.failures);
-        let wait_ms = options.longer(failures.saturating_sub(1));
-        let wait_ms = wait_ms.min(options.key_refetch_ms);
-        refetched.again_ms = self.0.fetcher.now_ms() + wait_ms;
-        refetched.answered = false;
-        self.0.refetched.insert(asked, refetched);
         Err(unanswered(wait_ms))
     }
 

@@ -258,6 +258,30 @@ async fn a_key_that_could_not_be_asked_for_is_not_said_to_be_missing() {
 }
 
 #[tokio::test]
+async fn who_asks_for_a_key_and_is_gone_leaves_nothing_behind() {
+    let (web, peers) = setting();
+    web.serve(BOB, bob(1));
+    peers.actor(BOB, Purpose::Own).await.expect("an actor");
+    web.serve(BOB, bob(2));
+    web.asked();
+    let key_id = format!("{BOB}#ed25519-2");
+    let ask = || peers.refresh_key(BOB, &key_id, inbound(1));
+    let closed = web.gate.acquire().await.expect("an open gate");
+    let gone = futures_util::future::select(Box::pin(ask()), std::future::ready(())).await;
+    drop(gone);
+    // Both of these come while it is being fetched.
+    let meanwhile = futures_util::future::join(ask(), ask());
+    let (found, ()) = futures_util::future::join(meanwhile, async { drop(closed) }).await;
+    for rotated in [found.0, found.1] {
+        let rotated = rotated.expect("an actor");
+        assert!(rotated.find_key(&key_id).is_some());
+    }
+    web.asked();
+    ask().await.expect("an actor");
+    assert_eq!(web.asked().len(), 0, "one answer counts for all");
+}
+
+#[tokio::test]
 async fn another_url_of_an_actor_leads_to_its_id() {
     let (web, peers) = setting();
     web.serve(BOB, bob(1));
