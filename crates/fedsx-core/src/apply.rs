@@ -14,6 +14,7 @@ use crate::entry::{
     Activity, Authenticated, Control, Effect, FollowRef, Header, Joined, Side, Subject, Visibility,
 };
 use crate::follow::{Direction, Input, Which};
+use crate::key::KeyRecord;
 use crate::state::{Actor, At, Defined, Outcome, Row, Seen, State, StateError};
 
 use between::Pair;
@@ -118,8 +119,7 @@ struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// A local actor, as it is from here on.
-    fn actor(
+    fn effect(
         &self,
         activity: &Activity,
         effect: &Effect,
@@ -144,36 +144,12 @@ impl Moment<'_> {
                     keys: keys.clone(),
                     document: at,
                 }));
+                Ok(())
             }
             Effect::ActorUpdated {
                 manual_approval,
                 keys,
-            } => {
-                if let Some(actor) = self.state.actor_by_url(&activity.actor)? {
-                    rows.push(Row::Actor(Actor {
-                        manual_approval: *manual_approval,
-                        keys: keys.clone(),
-                        document: at,
-                        ..actor
-                    }));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn effect(
-        &self,
-        activity: &Activity,
-        effect: &Effect,
-        at: At,
-        rows: &mut Vec<Row>,
-    ) -> Result<(), StateError> {
-        match effect {
-            Effect::ActorCreated { .. } | Effect::ActorUpdated { .. } => {
-                self.actor(activity, effect, at, rows)
-            }
+            } => self.updated(&activity.actor, *manual_approval, keys, at, rows),
             Effect::Follow {
                 follower,
                 followed,
@@ -198,16 +174,7 @@ impl Moment<'_> {
             Effect::Accept { follow } => self.answer(follow, Input::Accept(which(follow)), rows),
             Effect::Reject { follow } => self.answer(follow, Input::Reject(which(follow)), rows),
             Effect::UndoFollow { follow } => self.answer(follow, Input::Undo(which(follow)), rows),
-            Effect::Block { blocker, blocked } => {
-                self.between(blocker, blocked, rows, |pair| {
-                    pair.blocks.ours = true;
-                    pair.step_both(Input::BlockedByUs);
-                })?;
-                self.between(blocked, blocker, rows, |pair| {
-                    pair.blocks.theirs = true;
-                    pair.step_both(Input::BlockedByThem);
-                })
-            }
+            Effect::Block { blocker, blocked } => self.block(blocker, blocked, rows),
             Effect::UndoBlock { blocker, blocked } => {
                 self.between(blocker, blocked, rows, |pair| pair.blocks.ours = false)?;
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
@@ -224,6 +191,38 @@ impl Moment<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// A local actor, as its own `Update` says it is from here on.
+    fn updated(
+        &self,
+        actor: &str,
+        manual_approval: bool,
+        keys: &[KeyRecord],
+        at: At,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let before = self.state.actor_by_url(actor)?;
+        rows.extend(before.map(|actor| {
+            Row::Actor(Actor {
+                manual_approval,
+                keys: keys.to_vec(),
+                document: at,
+                ..actor
+            })
+        }));
+        Ok(())
+    }
+
+    fn block(&self, blocker: &str, blocked: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        self.between(blocker, blocked, rows, |pair| {
+            pair.blocks.ours = true;
+            pair.step_both(Input::BlockedByUs);
+        })?;
+        self.between(blocked, blocker, rows, |pair| {
+            pair.blocks.theirs = true;
+            pair.step_both(Input::BlockedByThem);
+        })
     }
 
     /// A definition, active from this entry on; `create` is the activity that embeds it.
