@@ -189,9 +189,7 @@ fn found(node: &Node, what: &str) -> Result<Entry, Refusal> {
     };
     let entry = match what.parse::<Cid>() {
         Ok(cid) => entry_of(view.stored(&cid.digest).map_err(internal)?)?,
-        Err(error) if !what.contains("://") => {
-            return Err(Refusal::new(Code::MalformedCid, error.to_string()));
-        }
+        Err(error) if !what.contains("://") => return Err(error.into()),
         Err(_) => match entry_of(view.activity_by_id(what).map_err(internal)?)? {
             Some(entry) => Some(entry),
             None => match actor_entry(node, view, what)? {

@@ -132,9 +132,7 @@ fn list(
 }
 
 fn get(registry: &Registry, cid: &str) -> Result<proto::Definition, Refusal> {
-    let cid: Cid = cid
-        .parse()
-        .map_err(|error| Refusal::new(Code::MalformedCid, format!("{error}")))?;
+    let cid: Cid = cid.parse()?;
     let active = registry.version(&cid.digest).ok_or_else(|| {
         let why = "there is no such definition here; `fedsx definitions` lists them";
         Refusal::new(Code::NotFound, why)

@@ -4,7 +4,7 @@ use fedsx_core::canonical::jcs_map;
 use fedsx_core::cid::Cid;
 use fedsx_core::limits::DOCUMENT_IN_BYTES;
 use fedsx_core::notation::read_document;
-use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::refusal::Refusal;
 use fedsx_node::Node;
 use fedsx_store::quarantine::Quarantined;
 use tonic::{Request, Response, Status};
@@ -29,7 +29,7 @@ impl Service {
     }
 
     async fn find(&self, cid: &str) -> Result<proto::Quarantined, Refusal> {
-        let (account, document) = self.node.quarantined_document(&parsed(cid)?).await?;
+        let (account, document) = self.node.quarantined_document(&cid.parse()?).await?;
         let map = read_document(account.notation, &document, DOCUMENT_IN_BYTES);
         let map = map.map_err(internal)?;
         Ok(proto::Quarantined {
@@ -39,13 +39,13 @@ impl Service {
     }
 
     async fn let_pass(&self, cid: &str) -> Result<ReleaseResponse, Refusal> {
-        let receipt = self.node.release(&parsed(cid)?).await?;
+        let receipt = self.node.release(&cid.parse()?).await?;
         let cid = receipt.cid.to_string();
         Ok(ReleaseResponse { cid })
     }
 
     async fn drop(&self, cid: &str) -> Result<DiscardResponse, Refusal> {
-        self.node.discard(&parsed(cid)?).await?;
+        self.node.discard(&cid.parse()?).await?;
         Ok(DiscardResponse {})
     }
 }
@@ -97,11 +97,6 @@ fn answer<T>(outcome: Result<T, Refusal>) -> Result<Response<T>, Status> {
     outcome
         .map(Response::new)
         .map_err(|refusal| status(&refusal))
-}
-
-fn parsed(cid: &str) -> Result<Cid, Refusal> {
-    cid.parse()
-        .map_err(|error| Refusal::new(Code::MalformedCid, format!("{error}")))
 }
 
 fn message(account: Quarantined) -> proto::Quarantined {

@@ -16,6 +16,7 @@ use multihash::Multihash;
 use sha2::{Digest as _, Sha256};
 
 use crate::canonical::document_bytes;
+use crate::refusal::{Code, Refusal};
 
 /// The multihash code of sha2-256.
 const SHA2_256: u64 = 0x12;
@@ -137,6 +138,12 @@ pub enum CidError {
     /// A second spelling of a CID.
     #[error("not the canonical spelling of this CID: expected {0}")]
     Spelling(Cid),
+}
+
+impl From<CidError> for Refusal {
+    fn from(error: CidError) -> Self {
+        Self::new(Code::MalformedCid, error.to_string())
+    }
 }
 
 impl Cid {

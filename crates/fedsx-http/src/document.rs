@@ -11,7 +11,7 @@ use axum::response::Response;
 use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::definition::Kind;
 use fedsx_core::entry::Visibility;
-use fedsx_core::refusal::Code;
+use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Authority};
 use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
@@ -60,9 +60,7 @@ pub(crate) async fn artifact(
     Path(cid): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let cid: Cid = cid
-        .parse()
-        .map_err(|error| Problem::new(Code::MalformedCid, format!("{error}")))?;
+    let cid: Cid = cid.parse().map_err(Refusal::from)?;
     let media = answered(&headers, DOCUMENT)?;
     let read = move |node: &Node| {
         if cid.codec != Codec::JsonJcs {
@@ -82,9 +80,7 @@ pub(crate) async fn host_type(
     Path(cid): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let cid: Cid = cid
-        .parse()
-        .map_err(|error| Problem::new(Code::MalformedCid, format!("{error}")))?;
+    let cid: Cid = cid.parse().map_err(Refusal::from)?;
     let media = answered(&headers, DOCUMENT)?;
     let read = move |node: &Node| {
         let registry = node.registry();

@@ -111,9 +111,7 @@ impl Node {
     pub async fn explain(&self, what: &str) -> Result<Explanation, Refusal> {
         let cid = match what.parse::<Cid>() {
             Ok(cid) => Some(cid),
-            Err(error) if !what.contains("://") => {
-                return Err(Refusal::new(Code::MalformedCid, error.to_string()));
-            }
+            Err(error) if !what.contains("://") => return Err(error.into()),
             Err(_) => None,
         };
         let view = &self.0.view;
