@@ -31,6 +31,11 @@ use http::{HeaderMap, Method, StatusCode, header};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// How often a wait looks again.
+const GLANCE: Duration = Duration::from_millis(2);
+/// How long something may take at most before its test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// All instances, by authority, and the clock they share.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Net {
@@ -256,17 +261,8 @@ impl Instance {
 
     /// Runs the worker of what is owed until nothing is.
     pub(crate) async fn settle(&self) {
-        let stop = CancellationToken::new();
-        let until = async {
-            while !self.node.view().owed_all(1).expect("reads").is_empty() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            stop.cancel();
-        };
-        let both = async { tokio::join!(self.node.clone().run(stop.clone()), until) };
-        tokio::time::timeout(Duration::from_secs(20), both)
-            .await
-            .expect("settles");
+        let is_settled = async || self.node.view().owed_all(1).expect("reads").is_empty();
+        run_until(is_settled, |stop| self.node.clone().run(stop)).await;
     }
 
     pub(crate) async fn receive(
@@ -421,4 +417,21 @@ pub(crate) fn note(text: &str) -> Map {
 
 fn json(map: &Map) -> Bytes {
     Bytes::from(notation::write(Notation::Json, &Value::Map(map.clone())))
+}
+
+/// Runs a worker until it has come to something, which it must in time.
+pub(crate) async fn run_until<F: Future<Output = ()>>(
+    is_so: impl AsyncFn() -> bool,
+    work: impl FnOnce(CancellationToken) -> F,
+) {
+    let stop = CancellationToken::new();
+    let watch = async {
+        while !is_so().await {
+            tokio::time::sleep(GLANCE).await;
+        }
+        stop.cancel();
+    };
+    let both = async { tokio::join!(work(stop.clone()), watch) };
+    let ended = tokio::time::timeout(PATIENCE, both).await;
+    ended.expect("it comes to that");
 }

@@ -29,14 +29,17 @@ async fn followed(net: &Net) -> (Instance, Instance) {
     );
     a.create("alice", false).await;
     b.create("bob", false).await;
-    a.node
-        .follow("alice", "acct:bob@b.test")
-        .await
-        .expect("follows");
-    a.carry(&b).await;
-    b.settle().await;
-    b.carry(&a).await;
+    follow(&a, &b).await;
     (a, b)
+}
+
+/// alice follows bob, who lets her.
+async fn follow(a: &Instance, b: &Instance) {
+    let asked = a.node.follow("alice", "acct:bob@b.test").await;
+    asked.expect("follows");
+    a.carry(b).await;
+    b.settle().await;
+    b.carry(a).await;
 }
 
 fn phase(instance: &Instance, name: &str, direction: Direction, peer: &str) -> Phase {
