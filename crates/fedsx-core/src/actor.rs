@@ -1,7 +1,7 @@
 //! Actor documents: those of this instance, built from plain facts, and peers', read strictly.
 //!
 //! Invariant: a document built here reads back as a peer's with the same keys. Deliberately absent:
-//! where documents come from, secret keys, and what an `Update` of an actor may change.
+//! where documents come from, and secret keys.
 //! Sources: ActivityPub section 4.1, design sections 3 and 6, FEP-521a (Multikeys in actors).
 
 use minicbor::{Decode, Encode};
@@ -13,8 +13,10 @@ use crate::time::format_rfc3339_ms;
 use crate::value::{Map, Value};
 
 mod peer;
+mod profile;
 
 pub use peer::{ActorError, PeerActor, RsaRecord};
+pub use profile::set_profile;
 
 /// The kinds of actors of ActivityStreams. Entries of the journal hold the numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode)]

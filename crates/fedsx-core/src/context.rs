@@ -12,6 +12,11 @@ pub const SECURITY: &str = "https://w3id.org/security/v1";
 /// Controlled identifiers: `assertionMethod`, where JSON-LD peers find it.
 pub const CID_V1: &str = "https://www.w3.org/ns/cid/v1";
 
+/// What profiles say beside that.
+const SCHEMA: &str = "http://schema.org#";
+/// Terms of Mastodon.
+const TOOT: &str = "http://joinmastodon.org/ns#";
+
 /// The context of activities and objects.
 #[must_use]
 pub fn of_activity() -> Value {
@@ -25,6 +30,17 @@ pub fn of_actor() -> Value {
     // Used by every server that has follow requests, yet missing in the ActivityStreams context.
     let approval = "manuallyApprovesFollowers";
     terms.insert(approval, format!("as:{approval}"));
+    // What profiles say, by the terms that Mastodon made common.
+    terms.insert("alsoKnownAs", reference("as:alsoKnownAs"));
+    for (prefix, url) in [("schema", SCHEMA), ("toot", TOOT)] {
+        terms.insert(prefix, url);
+    }
+    for term in ["PropertyValue", "value"] {
+        terms.insert(term, format!("schema:{term}"));
+    }
+    for term in ["discoverable", "indexable"] {
+        terms.insert(term, format!("toot:{term}"));
+    }
     array(&[ACTIVITYSTREAMS, SECURITY, CID_V1], terms)
 }
 
@@ -35,22 +51,21 @@ fn array(urls: &[&str], terms: Map) -> Value {
 
 /// The terms of our own.
 fn terms() -> Map {
-    let reference = |name: &str| {
-        Value::Map(Map::from([
-            ("@id", Value::from(format!("fedsx:{name}"))),
-            ("@type", "@id".into()),
-        ]))
-    };
     Map::from([
         ("fedsx", Value::from("urn:fedsx:ns#")),
         ("backfill", "fedsx:backfill".into()),
         ("causedBy", "fedsx:causedBy".into()),
         ("definition", "fedsx:definition".into()),
         ("definedBy", "fedsx:definedBy".into()),
-        ("keyHistory", reference("keyHistory")),
+        ("keyHistory", reference("fedsx:keyHistory")),
         ("objectCid", "fedsx:objectCid".into()),
         ("superseded", "fedsx:superseded".into()),
-        ("supersededBy", reference("supersededBy")),
+        ("supersededBy", reference("fedsx:supersededBy")),
         ("trigger", "fedsx:trigger".into()),
     ])
+}
+
+/// A term whose values are ids.
+fn reference(id: &str) -> Value {
+    Value::Map(Map::from([("@id", id), ("@type", "@id")]))
 }

@@ -20,6 +20,8 @@ pub const CLOCK_SKEW_MS: i64 = 3_600_000;
 pub const URL_BYTES: usize = 2_048;
 /// Recipients named in one activity.
 pub const RECIPIENTS: usize = 1_000;
+/// An actor's document beside its keys, bytes: with as many keys as it may have, it can still be published.
+pub const PROFILE_BYTES: usize = 64 << 10;
 /// Keys in one actor document, superseded ones included: more are not looked at, nor made.
 pub const KEYS: usize = 256;
 /// Equivocations of one actor of which the evidence is kept.

@@ -13,11 +13,11 @@ use crate::value::{Map, Value};
 use super::ActorKind;
 
 /// Aliases looked at in one document.
-const ALIASES: usize = 64;
+pub(super) const ALIASES: usize = 64;
 /// RSA keys looked at in one document.
 const RSA_KEYS: usize = 4;
 /// The longest name kept, bytes.
-const NAME_BYTES: usize = 512;
+pub(super) const NAME_BYTES: usize = 512;
 
 /// Why a document is no actor that can be dealt with.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
