@@ -313,6 +313,13 @@ eventually holds "$heard" b inbox bob
 holds '"supersededBy"' a actor keys alice
 ok
 
+now "bob's profile changes, and alice hears of it"
+updated=$(b actor update bob --display-name "Bob of B" --icon "$B/bob.png" --field Pronouns=he | member cid)
+holds '"name":"Bob of B"' document "$bob"
+holds '"PropertyValue"' document "$bob"
+eventually holds "$updated" a inbox alice
+ok
+
 now "nothing is left to be delivered"
 eventually delivered a
 eventually delivered b

@@ -1,4 +1,4 @@
-//! `Actors`: create, look up, list, roles, keys and tokens.
+//! `Actors`: create, look up, list, profiles, roles, keys and tokens.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::proto::{
     self, CreateActorRequest, CreateActorResponse, GetActorRequest, IssueTokenRequest,
     IssueTokenResponse, ListActorsRequest, ListActorsResponse, ListKeysRequest, ListKeysResponse,
     ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse,
-    RotateKeyRequest, RotateKeyResponse, SetRoleRequest, SetRoleResponse,
+    RotateKeyRequest, RotateKeyResponse, SetRoleRequest, SetRoleResponse, UpdateActorRequest,
+    UpdateActorResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, keys, page, to_proto};
@@ -89,6 +90,25 @@ impl Actors for Service {
         blocking(move || list(&node, &asked))
             .await
             .map(Response::new)
+    }
+
+    async fn update(
+        &self,
+        request: Request<UpdateActorRequest>,
+    ) -> Result<Response<UpdateActorResponse>, Status> {
+        let UpdateActorRequest { name, members_json } = request.into_inner();
+        let updated = async {
+            let members = from_proto::document(&members_json)?;
+            let actor = named(&self.node, &name)?;
+            self.node.update_actor(&actor.name, &members).await
+        };
+        let (actor, published) = updated.await.map_err(|refusal| status(&refusal))?;
+        let node = self.node.clone();
+        let actor = blocking(move || shown(&node, &actor)).await?;
+        Ok(Response::new(UpdateActorResponse {
+            actor: Some(actor),
+            published: Some(to_proto::published(published)),
+        }))
     }
 
     async fn set_role(

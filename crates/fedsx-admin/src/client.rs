@@ -159,6 +159,8 @@ unary! {
     timeline: ActivitiesClient.timeline(TimelineRequest) -> TimelineResponse;
     /// `Activities.ListLog`.
     list_log: ActivitiesClient.list_log(ListLogRequest) -> ListLogResponse;
+    /// `Actors.Update`.
+    update_actor: ActorsClient.update(UpdateActorRequest) -> UpdateActorResponse;
     /// `Actors.SetRole`.
     set_role: ActorsClient.set_role(SetRoleRequest) -> SetRoleResponse;
     /// `Actors.RotateKey`.

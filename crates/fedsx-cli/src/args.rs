@@ -1,6 +1,7 @@
 //! The command line as it stands: words and flags, nothing looked up and nothing decided.
 
 mod announce;
+mod profile;
 mod projection;
 mod quarantine;
 mod token;
@@ -13,6 +14,7 @@ use crate::config;
 
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
+pub(crate) use profile::{Field, Profile};
 pub(crate) use projection::{Projection, Show};
 pub(crate) use token::{Scope, Token};
 
@@ -258,6 +260,8 @@ pub(crate) enum Actor {
         /// Its name
         name: String,
     },
+    /// Change what an actor says of itself
+    Update(Profile),
     /// Give an actor a role, or take it
     Role {
         /// Its name
@@ -454,6 +458,8 @@ mod tests {
         "actor create alice --kind group --display-name A --summary S --manual-approval",
         "actor list",
         "actor show alice",
+        "actor update alice --display-name A --summary S --icon https://a.example/a.png --image https://a.example/b.png \
+         --manual-approval true --also-known-as https://b.example/a --field Pronouns=she --members -",
         "actor role alice +definer",
         "actor role alice -definer",
         "actor rotate-key alice",

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fedsx_core::actor::list_keys;
 use fedsx_core::cid::Cid;
+use fedsx_core::context;
 use fedsx_core::decide::publish::{Publishing, publish};
 use fedsx_core::entry::{ActorNo, Effect, Side};
 use fedsx_core::key::KeyRecord;
@@ -101,6 +102,8 @@ impl Node {
             published_ms,
         };
         change(&mut amended, update)?;
+        // An older one was made with the terms of its time.
+        amended.document.insert("@context", context::of_actor());
         list_keys(&mut amended.document, &actor.url, &amended.keys);
         let manual_approval = amended.document.get("manuallyApprovesFollowers");
         let own = Effect::ActorUpdated {

@@ -14,6 +14,7 @@ mod fold;
 mod ingest;
 mod keys;
 mod learning;
+mod profile;
 mod programs;
 mod publish;
 mod quarantine;

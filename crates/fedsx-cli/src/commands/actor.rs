@@ -1,6 +1,7 @@
-//! `actor create|list|show|role|rotate-key|keys`; tokens stand in `token.rs`.
+//! `actor create|list|show|update|role|rotate-key|keys`; tokens stand in `token.rs`.
 
 mod keys;
+mod update;
 
 use anyhow::Context as _;
 use fedsx_admin::proto;
@@ -8,6 +9,7 @@ use fedsx_core::notation::json;
 use fedsx_core::value::{Map, Value};
 
 use super::connect::{connect, pages};
+use super::post;
 use crate::args::{Actor, Global, Kind, Limit};
 use crate::failure::Failure;
 use crate::output::{actor_value, clean, published_value, stdout};
@@ -31,13 +33,14 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
                 name,
                 kind: kind.into(),
                 display_name,
-                summary,
+                summary: summary.as_deref().map(post::html),
                 manual_approval,
             };
             create(global, request).await
         }
         Actor::List { limit } => list(global, limit).await,
         Actor::Show { name } => show(global, name).await,
+        Actor::Update(profile) => update::run(global, profile).await,
         Actor::Role { name, change } => role(global, name, &change).await,
         Actor::RotateKey { name } => keys::rotate(global, name).await,
         Actor::Keys { name } => keys::list(global, name).await,

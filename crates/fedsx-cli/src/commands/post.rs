@@ -114,7 +114,7 @@ fn note(text: &str) -> Map {
 }
 
 /// Plain text as HTML: escaped; a line break where there is one, paragraphs where there are several.
-fn html(text: &str) -> String {
+pub(super) fn html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.trim_end_matches(['\r', '\n']).chars() {
         match c {
@@ -154,7 +154,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn document(file: &Path, bytes: &[u8]) -> Result<Map, Failure> {
+pub(super) fn document(file: &Path, bytes: &[u8]) -> Result<Map, Failure> {
     let name = file.display();
     match notation::read(notation_of(bytes), bytes, DOCUMENT_OUT_BYTES) {
         Ok(Value::Map(document)) => Ok(document),
