@@ -180,6 +180,9 @@ impl Moment<'_> {
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
             Effect::ActorDeleted { actor } => self.peer_gone(actor, rows),
+            Effect::ActorMoved { actor, target } => {
+                self.with_all(actor, rows, |pair| pair.moved(target))
+            }
             Effect::Subscribed { .. } | Effect::Unsubscribed { .. } => {
                 trigger::subscription(self.state, activity, effect, at, rows)
             }
@@ -356,12 +359,22 @@ impl Moment<'_> {
     }
 
     fn peer_gone(&self, peer: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        self.with_all(peer, rows, |pair| pair.step_both(Input::PeerGone))
+    }
+
+    /// Changes what is between each local actor that has to do with `peer` and it.
+    fn with_all(
+        &self,
+        peer: &str,
+        rows: &mut Vec<Row>,
+        change: impl Fn(&mut Pair<'_>),
+    ) -> Result<(), StateError> {
         for (actor, _) in self.state.locals_related(peer)? {
             let Some(actor) = self.state.actor(actor)? else {
                 continue;
             };
             let mut pair = Pair::load(self, actor, peer)?;
-            pair.step_both(Input::PeerGone);
+            change(&mut pair);
             pair.rows(self, rows)?;
         }
         Ok(())

@@ -25,6 +25,10 @@ use crate::state::{State, StateError};
 pub trait Peers {
     /// The actor's document, when there is a fresh one.
     fn peek(&self, actor: &str) -> Option<Arc<PeerActor>>;
+
+    /// Whether the document of `actor`, which may be local, names `other` in `alsoKnownAs`; `None` when there is
+    /// none at hand.
+    fn also_known_as(&self, actor: &str, other: &str) -> Option<bool>;
 }
 
 /// What is known when deciding.

@@ -222,6 +222,16 @@ pub enum Effect {
         #[n(1)]
         keys: Vec<KeyRecord>,
     },
+    /// An actor goes on as another, which says that it is the same.
+    #[n(22)]
+    ActorMoved {
+        /// Which.
+        #[n(0)]
+        actor: String,
+        /// As whom.
+        #[n(1)]
+        target: String,
+    },
 }
 
 /// What a local actor may do beyond speaking for itself.

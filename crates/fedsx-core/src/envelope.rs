@@ -111,6 +111,8 @@ pub struct Envelope {
     pub actor: String,
     /// `object`.
     pub object: Object,
+    /// `target`, by its id, where that is a URL.
+    pub target: Option<String>,
     /// `published`, Unix milliseconds, where given.
     pub published_ms: Option<i64>,
     /// Who is addressed, in the five members of that purpose.
@@ -198,11 +200,13 @@ impl Envelope {
             value => object(value)?,
         };
         let recipients = Recipients::of(map)?;
+        let target = reference(map.get("target")).filter(|target| is_http_url(target));
         Ok(Self {
             id,
             verb,
             actor: actor.to_owned(),
             object,
+            target: target.map(str::to_owned),
             published_ms,
             recipients,
         })

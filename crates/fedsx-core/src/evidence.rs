@@ -76,6 +76,13 @@ pub enum Need {
     Origin(String),
     /// The same, as the second witness of what a superseded key signed.
     Witness(String),
+    /// The document of an actor anew, because it does not say that it is another as well.
+    Alias {
+        /// The actor.
+        actor: String,
+        /// The other, which should be in its `alsoKnownAs`.
+        other: String,
+    },
 }
 
 /// The delivery that brought a document.

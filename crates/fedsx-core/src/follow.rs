@@ -142,6 +142,16 @@ pub enum Owed {
         #[n(0)]
         id: String,
     },
+    /// The peer moved: a `Follow` of the actor it is now, then `Undo` of the follow of the peer.
+    #[n(3)]
+    Refollow {
+        /// The id of the Follow.
+        #[n(0)]
+        id: String,
+        /// The actor it is now.
+        #[n(1)]
+        target: String,
+    },
 }
 
 /// What an input led to.

@@ -172,6 +172,12 @@ impl Refusal {
         }
     }
 
+    /// Whether the same may be taken later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        self.retry_after_s.is_some() || self.code.http_status() >= 500
+    }
+
     /// The refusal of a validator.
     #[must_use]
     pub fn of_validator(name: &str, reason: String) -> Self {

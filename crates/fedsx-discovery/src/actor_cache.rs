@@ -200,19 +200,19 @@ impl Peers {
         }
     }
 
-    /// The actor with its keys asked for anew, because `key_id` is not among those at hand or did not
-    /// verify; at most once per (actor, key, source) in its time, else what is at hand. A host that gives no
-    /// answer is asked again after as long as one of which nothing is known.
+    /// The actor asked for anew because `missing`, the id of a key or of another actor, is not in the document at
+    /// hand or did not verify; at most once per (actor, missing, source) in its time, else what is at hand. A host
+    /// that gives no answer is asked again after as long as one of which nothing is known.
     ///
     /// # Errors
     /// [`PeerError`]; `Unreachable` also where a document is at hand, because nobody can tell by it that there is
-    /// no such key.
-    pub async fn refresh_key(&self, actor: &str, key_id: &str, purpose: Purpose) -> Outcome {
+    /// nothing of the kind.
+    pub async fn refresh(&self, actor: &str, missing: &str, purpose: Purpose) -> Outcome {
         let source = match purpose {
             Purpose::Own => None,
             Purpose::Inbound { source } => Some(source),
         };
-        let asked = (actor.to_owned(), key_id.to_owned(), source);
+        let asked = (actor.to_owned(), missing.to_owned(), source);
         let (now_ms, options) = (self.0.fetcher.now_ms(), &self.0.options);
         let last = self.0.refetched.get(&asked);
         match last.filter(|last| now_ms < last.again_ms) {

@@ -86,7 +86,7 @@ impl Node {
                 ("object", document.into()),
             ]);
             match self
-                .publish_as(&actor, &create, self.uuid()?, Origin::Birth(&birth))
+                .publish_as(&actor, &create, self.uuid()?, Origin::Own(&birth))
                 .await
             {
                 Ok(published) => return Ok((self.actor(name.as_str())?, published)),

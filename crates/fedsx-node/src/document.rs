@@ -128,7 +128,7 @@ impl Node {
             own: Some(&own),
             derivation: None,
         };
-        let known = Known(&self.0.peers);
+        let known = Known(self);
         let draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
         let published = Published {
             id: id.clone(),

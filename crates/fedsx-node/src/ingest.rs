@@ -114,6 +114,7 @@ impl Node {
             bytes: post.body.clone(),
             from_origin: false,
             refreshed: false,
+            alias_asked: false,
         };
         for _ in 0..ROUNDS {
             let (cid, act, decision) = self.decide(post, &evidence)?;
@@ -166,7 +167,7 @@ impl Node {
         let bytes = evidence.bytes.clone();
         let document = Document::read(evidence.notation, bytes, limits::DOCUMENT_IN_BYTES)?;
         let (cid, act) = (document.cid(), document.map.clone());
-        let known = Known(&self.0.peers);
+        let known = Known(self);
         let facts = self.facts(&known);
         let head = RequestHead {
             method: post.head.method.as_str(),
@@ -185,6 +186,7 @@ impl Node {
             target: post.target.as_deref(),
             document,
             delivery,
+            alias_asked: evidence.alias_asked,
         };
         let decision = ingest(facts, inbound).map_err(fault::decide)?;
         Ok((cid, act, decision))
@@ -291,10 +293,22 @@ impl Node {
             Need::Key { actor, key_id } => {
                 self.0
                     .peers
-                    .refresh_key(&actor, &key_id, purpose)
+                    .refresh(&actor, &key_id, purpose)
                     .await
                     .map_err(unresolved)?;
                 evidence.refreshed = true;
+            }
+            Need::Alias { actor, other } => {
+                let own = self.0.instance.owns(&actor);
+                if !own
+                    && let Err(PeerError::Unreachable { retry_after_s, .. }) =
+                        self.0.peers.refresh(&actor, &other, purpose).await
+                {
+                    let why = "the actor that it moves to could not be fetched";
+                    let refusal = Refusal::new(Code::KeysUnresolved, why);
+                    return Err(refusal.retry_after(retry_after_s.max(1)));
+                }
+                evidence.alias_asked = true;
             }
             Need::Origin(id) => self.ask_origin(&id, purpose, evidence, UNPROVED).await?,
             Need::Witness(id) => {
@@ -352,6 +366,8 @@ pub(crate) struct Evidence {
     pub(crate) bytes: Bytes,
     pub(crate) from_origin: bool,
     pub(crate) refreshed: bool,
+    /// Whether the actor that one moved to was asked anew who it is as well.
+    pub(crate) alias_asked: bool,
 }
 
 fn unresolved(error: PeerError) -> Refusal {

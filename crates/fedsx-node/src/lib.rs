@@ -14,6 +14,7 @@ mod fold;
 mod ingest;
 mod keys;
 mod learning;
+mod moving;
 mod profile;
 mod programs;
 mod publish;
@@ -239,11 +240,20 @@ impl Node {
     }
 }
 
-/// The cache of peers, as the kernel asks for it.
-struct Known<'a>(&'a Peers);
+/// Actors' documents, as the kernel asks for them.
+struct Known<'a>(&'a Node);
 
 impl decide::Peers for Known<'_> {
     fn peek(&self, actor: &str) -> Option<Arc<PeerActor>> {
-        self.0.peek(actor)
+        self.0.0.peers.peek(actor)
+    }
+
+    fn also_known_as(&self, actor: &str, other: &str) -> Option<bool> {
+        let document = match self.0.0.instance.owns(actor) {
+            // One that can't be read says nothing.
+            true => self.0.own_document(actor).ok()?,
+            false => self.peek(actor)?,
+        };
+        Some(document.also_known_as.iter().any(|alias| alias == other))
     }
 }

@@ -44,12 +44,17 @@ struct Making<'a> {
     document: &'a Map,
     uuid: String,
     object_uuid: String,
-    birth: Option<&'a Effect>,
+    /// Given where the server itself says what becomes of the actor.
+    own: Option<&'a Effect>,
     derivation: Option<&'a Derivation>,
     registry: Arc<Registry>,
 }
 
 impl Making<'_> {
+    const fn is_birth(&self) -> bool {
+        matches!(self.own, Some(Effect::ActorCreated { .. }))
+    }
+
     fn publishing<'a>(
         &'a self,
         published_ms: i64,
@@ -65,7 +70,7 @@ impl Making<'_> {
             signer,
             multikey: key.key.multibase(),
             registry: &self.registry,
-            own: self.birth,
+            own: self.own,
             derivation: self.derivation,
         }
     }
@@ -76,8 +81,8 @@ impl Making<'_> {
 pub(crate) enum Origin<'a> {
     /// Somebody asked for it.
     Asked,
-    /// It is the actor's own beginning.
-    Birth(&'a Effect),
+    /// The server itself says what becomes of the actor: it begins, or goes on as another.
+    Own(&'a Effect),
     /// A trigger made it.
     Derived(&'a Derivation),
 }
@@ -158,9 +163,9 @@ impl Node {
         uuid: Uuid,
         origin: Origin<'_>,
     ) -> Result<Published, Refusal> {
-        let (birth, derivation) = match origin {
+        let (own, derivation) = match origin {
             Origin::Asked => (None, None),
-            Origin::Birth(effect) => (Some(effect), None),
+            Origin::Own(effect) => (Some(effect), None),
             Origin::Derived(derivation) => (None, Some(derivation)),
         };
         let mut tries = 0;
@@ -170,7 +175,7 @@ impl Node {
                 document,
                 uuid: uuid.hyphenated().to_string(),
                 object_uuid: self.uuid()?.hyphenated().to_string(),
-                birth,
+                own,
                 derivation,
                 registry: self.registry(),
             };
@@ -208,11 +213,11 @@ impl Node {
     /// Stages 9 and 10 for what is published here, before its instant is fixed, because nobody else who
     /// publishes as this actor should wait for them. A new actor's document is the server's own.
     async fn judge_own(&self, making: &Making<'_>) -> Result<Vec<Digest>, Refusal> {
-        if making.birth.is_some() {
+        if making.is_birth() {
             return Ok(Vec::new());
         }
         let question = {
-            let known = Known(&self.0.peers);
+            let known = Known(self);
             let facts = self.facts(&known);
             let (signer, key) = self.signing_key(&making.actor.keys)?;
             let publishing = making.publishing(facts.now_ms, (&signer, key));
@@ -239,18 +244,18 @@ impl Node {
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
         let published_ms = pen.next_ms(self.now_ms());
         // Looked up only now: no activity is signed with a key that ended before its instant.
-        let keys = match making.birth {
-            Some(_) => making.actor.keys.clone(),
-            None => self.keys_at(&pen, making.actor.no)?,
+        let keys = match making.is_birth() {
+            true => making.actor.keys.clone(),
+            false => self.keys_at(&pen, making.actor.no)?,
         };
         let (signer, key) = self.signing_key(&keys)?;
-        let known = Known(&self.0.peers);
+        let known = Known(self);
         let publishing = making.publishing(published_ms, (&signer, key));
         let mut draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
         draft.activity.definitions = definitions;
         let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
         // A definition is judged by what can't change.
-        let is_judged = making.birth.is_none() && !defines;
+        let is_judged = !making.is_birth() && !defines;
         draft.judged_as_of = is_judged.then(|| making.registry.through());
         let published = Published {
             id: draft.activity.id.clone(),

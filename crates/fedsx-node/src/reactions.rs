@@ -1,4 +1,5 @@
-//! What is owed: the automatic `Accept`, and the `Reject` and `Undo` of a block. A row says what is
+//! What is owed: the automatic `Accept`, the `Reject` and `Undo` of a block, and the new follow of an actor that
+//! moved. A row says what is
 //! owed, the entry that says it strikes the row out, so that it is said once however often the process
 //! dies between the two.
 
@@ -49,12 +50,16 @@ impl Node {
                 let (verb, id) = match &owed {
                     Owed::Accept { id } => ("Accept", id),
                     Owed::Reject { id } => ("Reject", id),
-                    Owed::Undo { id } => ("Undo", id),
+                    Owed::Undo { id } | Owed::Refollow { id, .. } => ("Undo", id),
                 };
-                let said = match self.follow_document(id) {
-                    Ok(follow) => self.say(&actor.name, verb, follow, &key.1).await,
-                    Err(refusal) => Err(refusal),
+                let said = async {
+                    if let Owed::Refollow { target, .. } = &owed {
+                        self.go_along(&actor, target).await?;
+                    }
+                    let follow = self.follow_document(id)?;
+                    self.say(&actor.name, verb, follow, &key.1).await
                 };
+                let said = said.await;
                 if let Err(refusal) = said {
                     tracing::warn!(actor = actor.name, peer = key.1, verb, %refusal, "still owed");
                     failed.insert(key.clone(), now_ms + PAUSE_MS);

@@ -69,13 +69,33 @@ impl<'a> Pair<'a> {
             self.owed
                 .retain(|owed| !matches!(owed, Owed::Accept { .. }));
         }
+        if direction == Direction::Following && outcome.relation.phase == Phase::None {
+            // Who follows no more goes nowhere with it.
+            self.owed
+                .retain(|owed| !matches!(owed, Owed::Refollow { .. }));
+        }
         *self.relation_mut(direction) = outcome.relation;
         if let Some(owed) = outcome.owed {
-            self.owed
-                .retain(|have| std::mem::discriminant(have) != std::mem::discriminant(&owed));
-            self.owed.push(owed);
+            self.owe(owed);
         }
         outcome.ignored
+    }
+
+    /// The peer moved: an accepted follow is to go with it.
+    pub(super) fn moved(&mut self, target: &str) {
+        let relation = self.relation_mut(Direction::Following);
+        let id = (relation.phase == Phase::Accepted).then(|| relation.id.clone());
+        if let Some(id) = id.flatten() {
+            let target = target.to_owned();
+            self.owe(Owed::Refollow { id, target });
+        }
+    }
+
+    /// Of each kind the last is owed.
+    fn owe(&mut self, owed: Owed) {
+        self.owed
+            .retain(|have| std::mem::discriminant(have) != std::mem::discriminant(&owed));
+        self.owed.push(owed);
     }
 
     pub(super) fn step_both(&mut self, input: Input<'_>) {
@@ -90,7 +110,7 @@ impl<'a> Pair<'a> {
                 (owed, input),
                 (Owed::Accept { id }, Input::Accept(which))
                 | (Owed::Reject { id }, Input::Reject(which))
-                | (Owed::Undo { id }, Input::Undo(which))
+                | (Owed::Undo { id } | Owed::Refollow { id, .. }, Input::Undo(which))
                     if which.id == Some(id.as_str())
             )
         });

@@ -56,6 +56,7 @@ pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideErr
         }
         "DefineType" | "SubtypeOf" => define(facts, envelope),
         "Subscribe" => subscribe(facts, envelope),
+        "Move" => Ok(moved(envelope)),
         _ => Ok(Meaning::Plain),
     }
 }
@@ -208,6 +209,24 @@ fn subscription_ref(
     };
     let subscription = facts.state.subscription(actor.no, &digest)?;
     Ok(subscription.map(|subscription| (digest, subscription.until.is_none())))
+}
+
+/// An actor that goes on as another; some peers leave out the object, which is the actor. What else is moved
+/// from here to there is no matter of the kernel.
+fn moved(envelope: &Envelope) -> Meaning {
+    let itself = match &envelope.object {
+        Object::None => true,
+        object => object.id() == Some(&envelope.actor),
+    };
+    match &envelope.target {
+        Some(target) if itself && *target != envelope.actor => {
+            Meaning::Effect(Effect::ActorMoved {
+                actor: envelope.actor.clone(),
+                target: target.clone(),
+            })
+        }
+        _ => Meaning::Plain,
+    }
 }
 
 /// What is created must be the actor's own.

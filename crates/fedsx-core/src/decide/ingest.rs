@@ -22,6 +22,8 @@ pub struct Inbound<'a> {
     pub document: Document,
     /// The delivery.
     pub delivery: Delivery<'a>,
+    /// Whether an actor was asked anew who it is as well.
+    pub alias_asked: bool,
 }
 
 /// Judges an inbound activity.
@@ -38,6 +40,7 @@ pub fn ingest(facts: Facts<'_>, inbound: Inbound<'_>) -> Result<Decision, Decide
         facts,
         target,
         kept: facts.state.digest_of_id(&envelope.id)?,
+        alias_asked: inbound.alias_asked,
     };
     if here.is_replay(&inbound.document, &envelope)? {
         return Ok(Decision::Replay);
@@ -86,6 +89,7 @@ pub fn fetched_definition(
         facts,
         target: None,
         kept: facts.state.digest_of_id(&envelope.id)?,
+        alias_asked: false,
     };
     if here.kept == Some(verified.document().digest) {
         return Ok(Decision::Replay);
@@ -151,6 +155,7 @@ struct Here<'a> {
     target: Option<Target<'a>>,
     /// The document kept under its `id`, which is its own digest when it is here already.
     kept: Option<Digest>,
+    alias_asked: bool,
 }
 
 impl Here<'_> {
@@ -209,6 +214,16 @@ impl Here<'_> {
         }
         let effect = match authority::judge(facts, envelope)? {
             Meaning::Plain => None,
+            Meaning::Effect(Effect::ActorMoved { actor, target }) => {
+                match self.is_same(&actor, &target)? {
+                    Some(true) => Some(Effect::ActorMoved { actor, target }),
+                    Some(false) => None,
+                    None => {
+                        let (actor, other) = (target, actor);
+                        return Ok(Decision::Need(Need::Alias { actor, other }));
+                    }
+                }
+            }
             Meaning::Effect(effect) => Some(effect),
             Meaning::Ignored(why) => return Ok(Decision::Dropped(why)),
         };
@@ -227,6 +242,20 @@ impl Here<'_> {
             new_as_of: self.kept.is_none().then_some(facts.applied),
             ..self.draft(verified, published_ms, effect, followers)?
         })))
+    }
+
+    /// Whether the actor that one moved to says that it is the same; `None` where it has to be asked. Where nobody
+    /// follows who moved, it does not matter.
+    fn is_same(&self, moved: &str, target: &str) -> Result<Option<bool>, StateError> {
+        let related = self.facts.state.locals_related(moved)?;
+        if !related.iter().any(|(_, follows)| *follows) {
+            return Ok(Some(false));
+        }
+        Ok(match self.facts.peers.also_known_as(target, moved) {
+            Some(true) => Some(true),
+            // What is at hand may be older than the move.
+            _ => self.alias_asked.then_some(false),
+        })
     }
 
     fn draft(

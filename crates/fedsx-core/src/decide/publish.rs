@@ -82,7 +82,8 @@ pub struct Publishing<'a> {
     pub multikey: &'a str,
     /// What verbs mean here.
     pub registry: &'a Registry,
-    /// Given when the server itself writes the actor's document: its beginning, or an `Update` of it.
+    /// Given when the server itself says what becomes of the actor: its beginning, an `Update` of its document,
+    /// where it goes.
     pub own: Option<&'a Effect>,
     /// Given when a trigger made it.
     pub derivation: Option<&'a Derivation>,
@@ -337,9 +338,11 @@ impl Publishing<'_> {
         envelope: &Envelope,
         effect: Option<&Effect>,
     ) -> Result<(), DecideError> {
-        let itself = envelope.object.id() == Some(self.actor) && self.own.is_none();
-        if itself && matches!(envelope.verb.as_str(), "Update" | "Delete" | "Move") {
-            let why = "an actor's own document is not changed by publishing";
+        let itself = envelope.object.id() == Some(self.actor)
+            && matches!(envelope.verb.as_str(), "Update" | "Delete");
+        let moves = matches!(effect, Some(Effect::ActorMoved { .. }));
+        if self.own.is_none() && (itself || moves) {
+            let why = "an actor is not changed, moved or deleted by publishing";
             return Err(Refusal::new(Code::NotAuthorised, why).into());
         }
         if let Some(Effect::Follow { followed, .. }) = effect

@@ -80,6 +80,8 @@ fn line(outcome: &Outcome) -> String {
         Some(Owed::Accept { id }) => write!(line, ", Accept {id} owed"),
         Some(Owed::Reject { id }) => write!(line, ", Reject {id} owed"),
         Some(Owed::Undo { id }) => write!(line, ", Undo {id} owed"),
+        // Owed by a Move, which is no input of the table.
+        Some(owed @ Owed::Refollow { .. }) => panic!("{owed:?}"),
         None => Ok(()),
     }
     .expect("writes to a String");

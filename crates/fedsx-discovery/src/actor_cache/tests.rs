@@ -211,12 +211,12 @@ async fn an_unknown_key_is_asked_for_once_per_source() {
     web.asked();
     let forged = format!("{BOB}#forged");
     for _ in 0..3 {
-        assert!(peers.refresh_key(BOB, &forged, inbound(1)).await.is_ok());
+        assert!(peers.refresh(BOB, &forged, inbound(1)).await.is_ok());
     }
     assert_eq!(web.asked().len(), 1, "a forger asks once");
     web.serve(BOB, bob(2));
     let rotated = peers
-        .refresh_key(BOB, &key_id, inbound(2))
+        .refresh(BOB, &key_id, inbound(2))
         .await
         .expect("an actor");
     assert!(
@@ -226,7 +226,7 @@ async fn an_unknown_key_is_asked_for_once_per_source() {
     web.pass_ms(HOUR_MS / 12);
     web.asked();
     peers
-        .refresh_key(BOB, &forged, inbound(1))
+        .refresh(BOB, &forged, inbound(1))
         .await
         .expect("an actor");
     assert_eq!(web.asked().len(), 1);
@@ -240,7 +240,7 @@ async fn a_key_that_could_not_be_asked_for_is_not_said_to_be_missing() {
     web.asked();
     web.fail(BOB);
     let key_id = format!("{BOB}#ed25519-2");
-    let ask = || peers.refresh_key(BOB, &key_id, inbound(1));
+    let ask = || peers.refresh(BOB, &key_id, inbound(1));
     let mut waits_s = Vec::new();
     for _ in 0..4 {
         waits_s.push(retry_after_s(ask().await.expect_err("silent")));
@@ -265,7 +265,7 @@ async fn who_asks_for_a_key_and_is_gone_leaves_nothing_behind() {
     web.serve(BOB, bob(2));
     web.asked();
     let key_id = format!("{BOB}#ed25519-2");
-    let ask = || peers.refresh_key(BOB, &key_id, inbound(1));
+    let ask = || peers.refresh(BOB, &key_id, inbound(1));
     let closed = web.gate.acquire().await.expect("an open gate");
     let gone = futures_util::future::select(Box::pin(ask()), std::future::ready(())).await;
     drop(gone);

@@ -261,7 +261,7 @@ impl Node {
         let (verified, followers) = self.verified(create, fetched).await?;
         let act = verified.document().map.clone();
         let decision = {
-            let known = Known(&self.0.peers);
+            let known = Known(self);
             fetched_definition(self.facts(&known), &verified, followers.as_deref())
                 .map_err(fault::decide)?
         };
@@ -305,6 +305,7 @@ impl Node {
             bytes: fetched.bytes,
             from_origin: false,
             refreshed: false,
+            alias_asked: false,
         };
         let refuse = |why: &str| Err(Refusal::new(Code::BadSignature, why));
         for _ in 0..ROUNDS {

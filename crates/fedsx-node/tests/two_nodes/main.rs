@@ -6,6 +6,7 @@ mod definitions;
 mod harness;
 mod keys;
 mod learning;
+mod moving;
 mod profile;
 mod projections;
 mod triggers;
