@@ -320,6 +320,16 @@ holds '"PropertyValue"' document "$bob"
 eventually holds "$updated" a inbox alice
 ok
 
+now "bob moves to another actor, and alice goes along"
+robert=$(a actor create robert | member url)
+! b actor move bob "$robert" >/dev/null 2>"$PAIR_DIR/refused"
+holds 'alsoKnownAs' cat "$PAIR_DIR/refused"
+a actor update robert --also-known-as "$bob" >/dev/null
+holds "\"$robert\"" b actor move bob "$robert"
+eventually holds "\"$robert\"" a following alice
+eventually lacks "\"$bob\"" a following alice
+ok
+
 now "nothing is left to be delivered"
 eventually delivered a
 eventually delivered b

@@ -1,4 +1,4 @@
-//! `Actors`: create, look up, list, profiles, roles, keys and tokens.
+//! `Actors`: create, look up, list, profiles, moves, roles, keys and tokens.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::proto::actors_server::Actors;
 use crate::proto::{
     self, CreateActorRequest, CreateActorResponse, GetActorRequest, IssueTokenRequest,
     IssueTokenResponse, ListActorsRequest, ListActorsResponse, ListKeysRequest, ListKeysResponse,
-    ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse,
-    RotateKeyRequest, RotateKeyResponse, SetRoleRequest, SetRoleResponse, UpdateActorRequest,
-    UpdateActorResponse,
+    ListTokensRequest, ListTokensResponse, MoveActorRequest, MoveActorResponse, RevokeTokenRequest,
+    RevokeTokenResponse, RotateKeyRequest, RotateKeyResponse, SetRoleRequest, SetRoleResponse,
+    UpdateActorRequest, UpdateActorResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, keys, page, to_proto};
@@ -107,6 +107,23 @@ impl Actors for Service {
         let actor = blocking(move || shown(&node, &actor)).await?;
         Ok(Response::new(UpdateActorResponse {
             actor: Some(actor),
+            published: Some(to_proto::published(published)),
+        }))
+    }
+
+    async fn r#move(
+        &self,
+        request: Request<MoveActorRequest>,
+    ) -> Result<Response<MoveActorResponse>, Status> {
+        let MoveActorRequest { name, who } = request.into_inner();
+        let moved = async {
+            from_proto::who(&who)?;
+            let actor = named(&self.node, &name)?;
+            self.node.move_actor(&actor.name, &who).await
+        };
+        let (target, published) = moved.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(MoveActorResponse {
+            target,
             published: Some(to_proto::published(published)),
         }))
     }

@@ -161,6 +161,8 @@ unary! {
     list_log: ActivitiesClient.list_log(ListLogRequest) -> ListLogResponse;
     /// `Actors.Update`.
     update_actor: ActorsClient.update(UpdateActorRequest) -> UpdateActorResponse;
+    /// `Actors.Move`.
+    move_actor: ActorsClient.r#move(MoveActorRequest) -> MoveActorResponse;
     /// `Actors.SetRole`.
     set_role: ActorsClient.set_role(SetRoleRequest) -> SetRoleResponse;
     /// `Actors.RotateKey`.

@@ -262,6 +262,8 @@ pub(crate) enum Actor {
     },
     /// Change what an actor says of itself
     Update(Profile),
+    /// Move an actor to WHO, which must name it in its alsoKnownAs: followers go along
+    Move(Pair),
     /// Give an actor a role, or take it
     Role {
         /// Its name
@@ -460,6 +462,7 @@ mod tests {
         "actor show alice",
         "actor update alice --display-name A --summary S --icon https://a.example/a.png --image https://a.example/b.png \
          --manual-approval true --also-known-as https://b.example/a --field Pronouns=she --members -",
+        "actor move alice acct:alice@b.example",
         "actor role alice +definer",
         "actor role alice -definer",
         "actor rotate-key alice",

@@ -1,4 +1,4 @@
-//! `actor create|list|show|update|role|rotate-key|keys`; tokens stand in `token.rs`.
+//! `actor create|list|show|update|move|role|rotate-key|keys`; tokens stand in `token.rs`.
 
 mod keys;
 mod update;
@@ -10,7 +10,7 @@ use fedsx_core::value::{Map, Value};
 
 use super::connect::{connect, pages};
 use super::post;
-use crate::args::{Actor, Global, Kind, Limit};
+use crate::args::{Actor, Global, Kind, Limit, Pair};
 use crate::failure::Failure;
 use crate::output::{actor_value, clean, published_value, stdout};
 
@@ -41,6 +41,7 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::List { limit } => list(global, limit).await,
         Actor::Show { name } => show(global, name).await,
         Actor::Update(profile) => update::run(global, profile).await,
+        Actor::Move(pair) => moved(global, pair).await,
         Actor::Role { name, change } => role(global, name, &change).await,
         Actor::RotateKey { name } => keys::rotate(global, name).await,
         Actor::Keys { name } => keys::list(global, name).await,
@@ -114,6 +115,26 @@ async fn show(global: &Global, name: String) -> anyhow::Result<()> {
         .map_err(Failure::from)?;
     let value = actor_value(&actor)?;
     stdout(global.output).one(&value, || described(&actor, &value))?;
+    Ok(())
+}
+
+async fn moved(global: &Global, pair: Pair) -> anyhow::Result<()> {
+    let Pair { name, who } = pair;
+    let client = connect(global).await?;
+    let request = proto::MoveActorRequest {
+        name: name.clone(),
+        who,
+    };
+    let answer = client.move_actor(request).await.map_err(Failure::from)?;
+    let published = answer.published.context("the server sent no activity")?;
+    let mut value = published_value(&published);
+    value.insert("target", &*answer.target);
+    stdout(global.output).one(&value, || {
+        format!(
+            "{name} goes on as {}\n  its followers are told",
+            answer.target
+        )
+    })?;
     Ok(())
 }
 
