@@ -14,9 +14,11 @@ use crate::value::{Map, Value};
 
 mod peer;
 mod profile;
+mod tombstone;
 
 pub use peer::{ActorError, PeerActor, RsaRecord};
 pub use profile::set_profile;
+pub use tombstone::tombstone;
 
 /// The kinds of actors of ActivityStreams. Entries of the journal hold the numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode)]

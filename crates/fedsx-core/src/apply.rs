@@ -143,6 +143,7 @@ impl Moment<'_> {
                     manual_approval: *manual_approval,
                     keys: keys.clone(),
                     document: at,
+                    gone_ms: None,
                 }));
                 Ok(())
             }
@@ -179,7 +180,7 @@ impl Moment<'_> {
                 self.between(blocker, blocked, rows, |pair| pair.blocks.ours = false)?;
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
-            Effect::ActorDeleted { actor } => self.peer_gone(actor, rows),
+            Effect::ActorDeleted { actor } => self.gone(actor, rows),
             Effect::ActorMoved { actor, target } => {
                 self.with_all(actor, rows, |pair| pair.moved(target))
             }
@@ -215,6 +216,18 @@ impl Moment<'_> {
             })
         }));
         Ok(())
+    }
+
+    /// An actor that deleted itself, local or not.
+    fn gone(&self, actor: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        let local = self.state.actor_by_url(actor)?;
+        rows.extend(local.map(|actor| {
+            Row::Actor(Actor {
+                gone_ms: Some(self.now_ms),
+                ..actor
+            })
+        }));
+        self.peer_gone(actor, rows)
     }
 
     fn block(&self, blocker: &str, blocked: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {

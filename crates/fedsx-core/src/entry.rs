@@ -162,7 +162,7 @@ pub enum Effect {
         #[n(1)]
         blocked: String,
     },
-    /// A remote actor deleted itself.
+    /// An actor deleted itself.
     #[n(7)]
     ActorDeleted {
         /// Which.

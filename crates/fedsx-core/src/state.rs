@@ -49,9 +49,20 @@ pub struct Actor {
     /// Its keys, current and superseded.
     #[n(4)]
     pub keys: Vec<KeyRecord>,
-    /// The entry whose activity embeds its present document.
+    /// The entry whose activity embeds its present document; of one that was deleted, its last.
     #[n(5)]
     pub document: At,
+    /// When it was deleted, Unix milliseconds.
+    #[n(7)]
+    pub gone_ms: Option<i64>,
+}
+
+impl Actor {
+    /// Whether it was deleted.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        self.gone_ms.is_some()
+    }
 }
 
 /// What is known of an activity that was kept.
@@ -301,7 +312,7 @@ pub trait State {
     fn actor_by_name(&self, name: &str) -> Result<Option<Actor>, StateError>;
     /// The local actor of that URL.
     fn actor_by_url(&self, url: &str) -> Result<Option<Actor>, StateError>;
-    /// The number of the local actor of that name: cheaper than all of it.
+    /// The number of the local actor of that name, unless it was deleted: cheaper than all of it.
     fn actor_no(&self, name: &str) -> Result<Option<ActorNo>, StateError>;
     /// The local actor of that number.
     fn actor(&self, no: ActorNo) -> Result<Option<Actor>, StateError>;

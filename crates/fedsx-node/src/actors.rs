@@ -79,6 +79,7 @@ impl Node {
                     segment: 0,
                     position: 0,
                 },
+                gone_ms: None,
             };
             let create = Map::from([
                 ("type", Value::from("Create")),
@@ -109,8 +110,11 @@ impl Node {
             .state()
             .actor_by_name(name.as_str())
             .map_err(fault::state)?;
-        if taken.is_some() {
-            let why = format!("there is an actor `{}` here already", name.as_str());
+        if let Some(taken) = taken {
+            let why = match taken.is_gone() {
+                true => format!("the name `{}` is never given again", name.as_str()),
+                false => format!("there is an actor `{}` here already", name.as_str()),
+            };
             return Err(Refusal::new(Code::Conflict, why));
         }
         Ok(())

@@ -27,12 +27,20 @@ pub(crate) struct Pen {
     pub(crate) last_ms: i64,
     /// A change of the document that is queued, and by which `Update`.
     queued: Option<(String, Amended)>,
+    /// Whether the actor's `Delete` is queued: nothing comes behind it.
+    pub(crate) ends: bool,
 }
 
 impl Pen {
     /// The instant of the next activity, strictly later than the last.
-    pub(crate) fn next_ms(&self, now_ms: i64) -> i64 {
-        now_ms.max(self.last_ms + 1)
+    ///
+    /// # Errors
+    /// `gone`, where there is none.
+    pub(crate) fn next_ms(&self, now_ms: i64) -> Result<i64, Refusal> {
+        if self.ends {
+            return Err(Refusal::new(Code::Gone, "the actor is being deleted"));
+        }
+        Ok(now_ms.max(self.last_ms + 1))
     }
 }
 
@@ -67,10 +75,17 @@ impl Node {
     ) -> Result<Published, Refusal> {
         let pen = self.pen_of(actor.no)?;
         let (answer, mut published) = self.queue_update(actor, &pen, change)?;
-        let outcome = answer.wait().await;
-        let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
-        // From here on the actor's row says it, or it never came to be.
-        pen.queued.take_if(|(update, _)| *update == published.id);
+        let id = published.id.clone();
+        // Also where nobody waits for it any more.
+        let waiting = tokio::spawn(async move {
+            let outcome = answer.wait().await;
+            let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+            // From here on the actor's row says it, or it never came to be.
+            pen.queued.take_if(|(update, _)| *update == id);
+            outcome
+        });
+        let outcome = waiting.await;
+        let outcome = outcome.map_err(|error| fault::internal("an Update was lost", &error))?;
         match outcome.map_err(fault::append)? {
             Appended::New { offset, joined } => {
                 let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
@@ -94,7 +109,7 @@ impl Node {
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
         let uuid = self.uuid()?.hyphenated().to_string();
         let id = format!("{}/activities/{uuid}", actor.url);
-        let published_ms = pen.next_ms(self.now_ms());
+        let published_ms = pen.next_ms(self.now_ms())?;
         let mut amended = self.amended_at(&pen, actor.no)?;
         let before = amended.keys.clone();
         let update = ByUpdate {
@@ -166,7 +181,13 @@ impl Node {
 
     fn actor_of(&self, no: ActorNo) -> Result<Actor, Refusal> {
         let actor = self.0.view.state().actor(no).map_err(fault::state)?;
-        actor.ok_or_else(|| Refusal::new(Code::NoSuchActor, "the actor is not here"))
+        match actor {
+            Some(actor) if actor.is_gone() => {
+                Err(Refusal::new(Code::Gone, "the actor was deleted"))
+            }
+            Some(actor) => Ok(actor),
+            None => Err(Refusal::new(Code::NoSuchActor, "the actor is not here")),
+        }
     }
 
     pub(crate) fn pen_of(&self, actor: ActorNo) -> Result<Arc<Mutex<Pen>>, Refusal> {
@@ -178,6 +199,7 @@ impl Node {
         let pen = Arc::new(Mutex::new(Pen {
             last_ms: totals.map_err(fault::state)?.last_published_ms,
             queued: None,
+            ends: false,
         }));
         pens.insert(actor, Arc::clone(&pen));
         Ok(pen)

@@ -9,6 +9,7 @@ mod actors;
 mod announce;
 mod document;
 mod explain;
+mod farewell;
 mod fault;
 mod fold;
 mod ingest;
@@ -211,7 +212,7 @@ impl Node {
     /// The local actor of that name.
     ///
     /// # Errors
-    /// `no-such-actor`.
+    /// `no-such-actor`; `gone`, when it was deleted.
     pub fn actor(&self, name: &str) -> Result<Actor, Refusal> {
         let found = self
             .0
@@ -219,12 +220,17 @@ impl Node {
             .state()
             .actor_by_name(name)
             .map_err(fault::state)?;
-        found.ok_or_else(|| {
-            Refusal::new(
-                Code::NoSuchActor,
-                format!("there is no actor `{name}` here"),
-            )
-        })
+        match found {
+            Some(actor) if actor.is_gone() => {
+                let why = format!("the actor `{name}` was deleted");
+                Err(Refusal::new(Code::Gone, why))
+            }
+            Some(actor) => Ok(actor),
+            None => {
+                let why = format!("there is no actor `{name}` here");
+                Err(Refusal::new(Code::NoSuchActor, why))
+            }
+        }
     }
 
     fn facts<'a>(&'a self, known: &'a Known<'a>) -> decide::Facts<'a> {

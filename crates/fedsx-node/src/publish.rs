@@ -55,6 +55,10 @@ impl Making<'_> {
         matches!(self.own, Some(Effect::ActorCreated { .. }))
     }
 
+    const fn ends(&self) -> bool {
+        matches!(self.own, Some(Effect::ActorDeleted { .. }))
+    }
+
     fn publishing<'a>(
         &'a self,
         published_ms: i64,
@@ -182,7 +186,13 @@ impl Node {
             let definitions = self.judge_own(&making).await?;
             let queued = self.queue(&making, definitions)?;
             let mut published = queued.published;
-            match queued.answer.wait().await {
+            let answered = queued.answer.wait().await;
+            if answered.is_err() && making.ends() {
+                // It did not come to be.
+                let pen = self.pen_of(actor.no)?;
+                pen.lock().unwrap_or_else(PoisonError::into_inner).ends = false;
+            }
+            match answered {
                 Ok(Appended::New { offset, joined }) => {
                     let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
                     published.seq = outbox.map_or(0, |joined| joined.seq);
@@ -242,7 +252,7 @@ impl Node {
     fn queue(&self, making: &Making<'_>, definitions: Vec<Digest>) -> Result<Queued, Refusal> {
         let pen = self.pen_of(making.actor.no)?;
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
-        let published_ms = pen.next_ms(self.now_ms());
+        let published_ms = pen.next_ms(self.now_ms())?;
         // Looked up only now: no activity is signed with a key that ended before its instant.
         let keys = match making.is_birth() {
             true => making.actor.keys.clone(),
@@ -269,6 +279,7 @@ impl Node {
             .append(draft, Priority::Local)
             .map_err(fault::append)?;
         pen.last_ms = published_ms;
+        pen.ends = making.ends();
         Ok(Queued {
             answer,
             published,

@@ -46,6 +46,10 @@ impl Node {
             let Some(actor) = self.0.view.state().actor(no).map_err(fault::state)? else {
                 continue;
             };
+            if actor.is_gone() {
+                // Nobody is there to say it.
+                continue;
+            }
             for owed in owed {
                 let (verb, id) = match &owed {
                     Owed::Accept { id } => ("Accept", id),

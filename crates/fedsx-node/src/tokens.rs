@@ -69,6 +69,7 @@ impl Node {
         };
         let actor = self.0.view.state().actor(token.actor);
         let actor = actor.map_err(fault::state)?;
+        let actor = actor.filter(|actor| !actor.is_gone());
         Ok(actor.map(|actor| (actor, token.scopes)))
     }
 }

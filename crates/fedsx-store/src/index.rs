@@ -203,9 +203,14 @@ impl<R: Rows> Index<R> {
     fn numbered(&self, key: &[u8]) -> Result<Option<Actor>, StateError> {
         match self.rows.get(key).map_err(state_error)? {
             None => Ok(None),
-            Some(no) => self.actor(ActorNo(u32::from_be_bytes(fixed(&no)?))),
+            Some(no) => self.actor(ActorNo(u32::from_be_bytes(fixed(numbers(&no))?))),
         }
     }
+}
+
+/// The number in a row by an actor's name or URL.
+fn numbers(row: &[u8]) -> &[u8] {
+    row.get(..4).unwrap_or(row)
 }
 
 impl<R: Rows> State for Index<R> {
@@ -218,6 +223,8 @@ impl<R: Rows> State for Index<R> {
             .rows
             .get(&key(Table::ActorName, &[name.as_bytes()]))
             .map_err(state_error)?;
+        // One that was deleted has a longer row.
+        let no = no.filter(|no| numbers(no).len() == no.len());
         let no = no.map(|no| fixed(&no)).transpose()?;
         Ok(no.map(|no| ActorNo(u32::from_be_bytes(no))))
     }

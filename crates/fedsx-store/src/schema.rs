@@ -252,6 +252,9 @@ fn log_bytes(log: LogId) -> [u8; 5] {
     [a, b, c, d, side]
 }
 
+/// Behind the number by an actor's name, where the actor was deleted.
+const GONE: u8 = 1;
+
 /// CBOR of a value.
 pub(crate) fn encode<T: Encode<()>>(value: T) -> Vec<u8> {
     minicbor::to_vec(value).expect("writing to a Vec can't fail")
@@ -263,7 +266,10 @@ pub fn write(row: Row, batch: &mut Batch) {
     match row {
         Row::Actor(actor) => {
             let no = actor.no.0.to_be_bytes();
-            batch.put(key(Table::ActorName, &[actor.name.as_bytes()]), no);
+            let mut named = no.to_vec();
+            // Seen without reading the actor.
+            named.extend(actor.is_gone().then_some(GONE));
+            batch.put(key(Table::ActorName, &[actor.name.as_bytes()]), named);
             batch.put(key(Table::ActorUrl, &[&url_hash(&actor.url)]), no);
             batch.put(key(Table::Actor, &[&no]), encode(actor));
         }

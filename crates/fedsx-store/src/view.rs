@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fedsx_core::actor::tombstone;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Control, Header, LogId, Subject};
 use fedsx_core::follow::{Direction, Owed, Phase, Relation};
@@ -211,13 +212,16 @@ impl View {
             .collect::<Result<_, _>>()?)
     }
 
-    /// The AS2 document of a local actor.
+    /// The AS2 document of a local actor, or the Tombstone of one that was deleted.
     ///
     /// # Errors
     /// As above, and [`ReadError::NoActorDocument`].
     pub fn actor_document(&self, actor: &Actor) -> Result<Map, ReadError> {
         match self.at(actor.document)?.map()?.get("object") {
-            Some(Value::Map(document)) => Ok(document.clone()),
+            Some(Value::Map(document)) => Ok(match actor.gone_ms {
+                Some(deleted_ms) => tombstone(document, deleted_ms),
+                None => document.clone(),
+            }),
             _ => Err(ReadError::NoActorDocument(actor.name.clone())),
         }
     }

@@ -126,17 +126,17 @@ struct Target<'a> {
 }
 
 fn target<'a>(facts: Facts<'_>, name: &'a str) -> Result<Target<'a>, DecideError> {
-    let no = facts.state.actor_no(name)?;
-    let refusal = || {
-        Refusal::new(
+    if let Some(no) = facts.state.actor_no(name)? {
+        return Ok(Target { no, name });
+    }
+    let (code, why) = match facts.state.actor_by_name(name)? {
+        Some(_) => (Code::Gone, format!("the actor `{name}` was deleted")),
+        None => (
             Code::NoSuchActor,
             format!("there is no actor `{name}` here"),
-        )
+        ),
     };
-    Ok(Target {
-        no: no.ok_or_else(refusal)?,
-        name,
-    })
+    Err(Refusal::new(code, why).into())
 }
 
 /// Whether a second document under one `id` is an equivocation: both are proved. Otherwise the first

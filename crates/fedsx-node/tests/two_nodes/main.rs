@@ -3,6 +3,7 @@
 
 mod announce;
 mod definitions;
+mod farewell;
 mod harness;
 mod keys;
 mod learning;
