@@ -1,4 +1,4 @@
-//! `Actors`: create, look up, list, profiles, moves, roles, keys and tokens.
+//! `Actors`: create, look up, list, profiles, moves, ends, roles, keys and tokens.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use tonic::{Request, Response, Status};
 use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::actors_server::Actors;
 use crate::proto::{
-    self, CreateActorRequest, CreateActorResponse, GetActorRequest, IssueTokenRequest,
-    IssueTokenResponse, ListActorsRequest, ListActorsResponse, ListKeysRequest, ListKeysResponse,
-    ListTokensRequest, ListTokensResponse, MoveActorRequest, MoveActorResponse, RevokeTokenRequest,
-    RevokeTokenResponse, RotateKeyRequest, RotateKeyResponse, SetRoleRequest, SetRoleResponse,
-    UpdateActorRequest, UpdateActorResponse,
+    self, CreateActorRequest, CreateActorResponse, DeleteActorRequest, DeleteActorResponse,
+    GetActorRequest, IssueTokenRequest, IssueTokenResponse, ListActorsRequest, ListActorsResponse,
+    ListKeysRequest, ListKeysResponse, ListTokensRequest, ListTokensResponse, MoveActorRequest,
+    MoveActorResponse, RevokeTokenRequest, RevokeTokenResponse, RotateKeyRequest,
+    RotateKeyResponse, SetRoleRequest, SetRoleResponse, UpdateActorRequest, UpdateActorResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, keys, page, to_proto};
@@ -124,6 +124,21 @@ impl Actors for Service {
         let (target, published) = moved.await.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(MoveActorResponse {
             target,
+            published: Some(to_proto::published(published)),
+        }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteActorRequest>,
+    ) -> Result<Response<DeleteActorResponse>, Status> {
+        let name = request.into_inner().name;
+        let deleted = async {
+            let actor = named(&self.node, &name)?;
+            self.node.delete_actor(&actor.name).await
+        };
+        let published = deleted.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(DeleteActorResponse {
             published: Some(to_proto::published(published)),
         }))
     }

@@ -163,6 +163,8 @@ unary! {
     update_actor: ActorsClient.update(UpdateActorRequest) -> UpdateActorResponse;
     /// `Actors.Move`.
     move_actor: ActorsClient.r#move(MoveActorRequest) -> MoveActorResponse;
+    /// `Actors.Delete`.
+    delete_actor: ActorsClient.delete(DeleteActorRequest) -> DeleteActorResponse;
     /// `Actors.SetRole`.
     set_role: ActorsClient.set_role(SetRoleRequest) -> SetRoleResponse;
     /// `Actors.RotateKey`.

@@ -112,7 +112,11 @@ pub(crate) fn actor(view: &View, host: &str, actor: &Actor) -> Result<proto::Act
     };
     let entry = entry.map(|entry| proto::Entry {
         cid: cid(&document).to_string(),
-        state: "active".to_owned(),
+        state: match actor.is_gone() {
+            true => "deleted",
+            false => "active",
+        }
+        .to_owned(),
         document_json: jcs_map(&document),
         ..entry
     });
@@ -134,6 +138,7 @@ pub(crate) fn actor(view: &View, host: &str, actor: &Actor) -> Result<proto::Act
         outbox: len(LogId::outbox(actor.no))?,
         inbox: len(LogId::inbox(actor.no))?,
         entry,
+        deleted_ms: actor.gone_ms,
     })
 }
 

@@ -264,6 +264,14 @@ pub(crate) enum Actor {
     Update(Profile),
     /// Move an actor to WHO, which must name it in its alsoKnownAs: followers go along
     Move(Pair),
+    /// Delete an actor for good: followers are told, its name is never given again
+    Delete {
+        /// Its name
+        name: String,
+        /// Its name once more, because there is no way back
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+    },
     /// Give an actor a role, or take it
     Role {
         /// Its name
@@ -463,6 +471,7 @@ mod tests {
         "actor update alice --display-name A --summary S --icon https://a.example/a.png --image https://a.example/b.png \
          --manual-approval true --also-known-as https://b.example/a --field Pronouns=she --members -",
         "actor move alice acct:alice@b.example",
+        "actor delete alice --confirm alice",
         "actor role alice +definer",
         "actor role alice -definer",
         "actor rotate-key alice",

@@ -73,12 +73,16 @@ async fn relations(
     Ok(state.read(read).await?.answer(&headers, media))
 }
 
-/// The actor of that name.
+/// The actor of that name, which was not deleted.
 pub(crate) fn named(node: &Node, name: &str) -> Result<Actor, Problem> {
-    node.view()
-        .state()
-        .actor_by_name(name)?
-        .ok_or_else(no_such_actor)
+    match node.view().state().actor_by_name(name)? {
+        Some(actor) if actor.is_gone() => Err(Problem::new(
+            Code::Gone,
+            "the actor of that name was deleted",
+        )),
+        Some(actor) => Ok(actor),
+        None => Err(no_such_actor()),
+    }
 }
 
 pub(crate) fn no_such_actor() -> Problem {

@@ -18,7 +18,7 @@ use fedsx_discovery::webfinger;
 use fedsx_node::Node;
 use http::{HeaderMap, Uri};
 
-use crate::actor::no_such_actor;
+use crate::actor::{named, no_such_actor};
 use crate::answer::{Outgoing, json};
 use crate::negotiate::{PLAIN, answered};
 use crate::problem::Problem;
@@ -76,8 +76,7 @@ pub(crate) async fn webfinger(
     let read = move |node: &Node| {
         let name = webfinger::name_of_resource(node.instance(), &resource);
         let name = name.ok_or_else(no_such_actor)?;
-        let actor = node.view().state().actor_by_name(name.as_str())?;
-        actor.ok_or_else(no_such_actor)?;
+        named(node, name.as_str())?;
         Ok(webfinger::jrd_for(node.instance(), &name))
     };
     Ok(json(webfinger::MEDIA_TYPE, state.read(read).await?))

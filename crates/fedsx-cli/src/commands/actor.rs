@@ -1,4 +1,4 @@
-//! `actor create|list|show|update|move|role|rotate-key|keys`; tokens stand in `token.rs`.
+//! `actor create|list|show|update|move|delete|role|rotate-key|keys`; tokens stand in `token.rs`.
 
 mod keys;
 mod update;
@@ -42,6 +42,7 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::Show { name } => show(global, name).await,
         Actor::Update(profile) => update::run(global, profile).await,
         Actor::Move(pair) => moved(global, pair).await,
+        Actor::Delete { name, confirm } => delete(global, name, &confirm).await,
         Actor::Role { name, change } => role(global, name, &change).await,
         Actor::RotateKey { name } => keys::rotate(global, name).await,
         Actor::Keys { name } => keys::list(global, name).await,
@@ -85,10 +86,13 @@ async fn list(global: &Global, limit: Limit) -> anyhow::Result<()> {
         for actor in &answer.actors {
             let value = actor_value(actor)?;
             list.push(&value, || {
-                let kind = value
-                    .get("kind")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
+                let kind = match actor.deleted_ms {
+                    Some(_) => "deleted",
+                    None => value
+                        .get("kind")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default(),
+                };
                 vec![
                     actor.name.clone(),
                     kind.to_owned(),
@@ -134,6 +138,21 @@ async fn moved(global: &Global, pair: Pair) -> anyhow::Result<()> {
             "{name} goes on as {}\n  its followers are told",
             answer.target
         )
+    })?;
+    Ok(())
+}
+
+async fn delete(global: &Global, name: String, confirm: &str) -> anyhow::Result<()> {
+    if name != confirm {
+        let why = format!("to delete {name} for good, say `--confirm {name}`");
+        return Err(Failure::usage(why).into());
+    }
+    let client = connect(global).await?;
+    let request = proto::DeleteActorRequest { name: name.clone() };
+    let answer = client.delete_actor(request).await.map_err(Failure::from)?;
+    let published = answer.published.context("the server sent no activity")?;
+    stdout(global.output).one(&published_value(&published), || {
+        format!("{name} is deleted\n  its followers are told")
     })?;
     Ok(())
 }

@@ -89,6 +89,9 @@ pub(crate) fn actor_value(actor: &proto::Actor) -> anyhow::Result<Map> {
     value.insert("handle", &*actor.handle);
     value.insert("kind", kind(actor.kind));
     value.insert("manualApproval", actor.manual_approval);
+    if let Some(deleted_ms) = actor.deleted_ms {
+        value.insert("deleted", fedsx_core::time::format_rfc3339_ms(deleted_ms));
+    }
     for (key, count) in [
         ("followers", actor.followers),
         ("following", actor.following),
