@@ -75,17 +75,10 @@ impl Node {
     ) -> Result<Published, Refusal> {
         let pen = self.pen_of(actor.no)?;
         let (answer, mut published) = self.queue_update(actor, &pen, change)?;
-        let id = published.id.clone();
-        // Also where nobody waits for it any more.
-        let waiting = tokio::spawn(async move {
-            let outcome = answer.wait().await;
-            let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
-            // From here on the actor's row says it, or it never came to be.
-            pen.queued.take_if(|(update, _)| *update == id);
-            outcome
-        });
-        let outcome = waiting.await;
-        let outcome = outcome.map_err(|error| fault::internal("an Update was lost", &error))?;
+        let outcome = answer.wait().await;
+        let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+        // From here on the actor's row says it, or it never came to be.
+        pen.queued.take_if(|(update, _)| *update == published.id);
         match outcome.map_err(fault::append)? {
             Appended::New { offset, joined } => {
                 let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);

@@ -24,16 +24,6 @@ impl Node {
     /// # Errors
     /// `no-such-actor`; `gone` when it was deleted before; the refusal of publishing what it takes back.
     pub async fn delete_actor(&self, name: &str) -> Result<Published, Refusal> {
-        let (node, name) = (self.clone(), name.to_owned());
-        // Gone on with also where nobody waits for it any more.
-        let deleting = tokio::spawn(async move { node.delete(&name).await });
-        match deleting.await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(fault::internal("an actor was not deleted", &error)),
-        }
-    }
-
-    async fn delete(&self, name: &str) -> Result<Published, Refusal> {
         let actor = self.actor(name)?;
         for token in self.tokens(name)? {
             self.revoke_token(name, &token.id)?;

@@ -221,9 +221,9 @@ impl Node {
     }
 
     /// Stages 9 and 10 for what is published here, before its instant is fixed, because nobody else who
-    /// publishes as this actor should wait for them. A new actor's document is the server's own.
+    /// publishes as this actor should wait for them. What becomes of an actor is the server's own word.
     async fn judge_own(&self, making: &Making<'_>) -> Result<Vec<Digest>, Refusal> {
-        if making.is_birth() {
+        if making.own.is_some() {
             return Ok(Vec::new());
         }
         let question = {
@@ -265,7 +265,7 @@ impl Node {
         draft.activity.definitions = definitions;
         let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
         // A definition is judged by what can't change.
-        let is_judged = !making.is_birth() && !defines;
+        let is_judged = making.own.is_none() && !defines;
         draft.judged_as_of = is_judged.then(|| making.registry.through());
         let published = Published {
             id: draft.activity.id.clone(),
