@@ -130,10 +130,10 @@ type Flight = BoxFuture<'static, (Outcome, Asked)>;
 enum Asked {
     /// The host said what there is, or that there is nothing.
     Answered,
-    /// The host gave no answer of use.
-    Unanswered,
-    /// Nothing was sent for want of a place.
-    Busy,
+    /// The host gave no answer of use; it is asked again after so many milliseconds.
+    Unanswered { wait_ms: i64 },
+    /// Nothing was sent for want of a place; there may be one after so many milliseconds.
+    Busy { wait_ms: i64 },
 }
 
 /// When a document was last fetched anew for a key.
@@ -226,23 +226,21 @@ impl Peers {
         // Those who come meanwhile wait for the same fetch. What it came to is kept when it has come to it:
         // whoever asks can be gone before.
         let (outcome, news) = self.land(actor, purpose).await;
-        let answered = news == Asked::Answered;
-        let wait_ms = if answered {
-            options.key_refetch_ms
-        } else {
-            let failures = self.0.entries.get(actor).map_or(0, |entry| entry.failures);
-            let wait_ms = options.longer(failures.saturating_sub(1));
-            wait_ms.min(options.key_refetch_ms)
+        let (answered, wait_ms) = match news {
+            Asked::Answered => (true, options.key_refetch_ms),
+            Asked::Unanswered { wait_ms } | Asked::Busy { wait_ms } => {
+                (false, wait_ms.min(options.key_refetch_ms))
+            }
         };
         let refetched = Refetched {
             again_ms: self.0.fetcher.now_ms() + wait_ms,
             answered,
         };
         self.0.refetched.insert(asked, refetched);
-        if answered {
-            return outcome;
+        match answered {
+            true => outcome,
+            false => Err(unanswered(wait_ms)),
         }
-        Err(unanswered(wait_ms))
     }
 
     /// Has the document of this id fetched anew before it is used again, because its actor says that it has
@@ -267,7 +265,7 @@ impl Peers {
     async fn land(&self, url: &str, purpose: Purpose) -> (Outcome, Asked) {
         let (flight, joined) = self.flight(url, purpose);
         let landed = flight.await;
-        if joined && landed.1 == Asked::Busy {
+        if joined && matches!(landed.1, Asked::Busy { .. }) {
             // Whoever began it had no place left; that says nothing of this caller.
             return self.flight(url, purpose).0.await;
         }
@@ -345,12 +343,16 @@ impl Inner {
                     retry_after_s,
                     reason,
                 };
-                (self.good(url).map_or(Err(busy), given), Asked::Busy)
+                let wait_ms = i64::from(retry_after_s) * 1_000;
+                let outcome = self.good(url).map_or(Err(busy), given);
+                (outcome, Asked::Busy { wait_ms })
             }
             Err(error) => {
                 let error = judge(&error);
                 let asked = match error {
-                    PeerError::Unreachable { .. } => Asked::Unanswered,
+                    PeerError::Unreachable { .. } => Asked::Unanswered {
+                        wait_ms: self.wait_after(url),
+                    },
                     _ => Asked::Answered,
                 };
                 (self.fail(url, &error), asked)
@@ -400,12 +402,17 @@ impl Inner {
         Err(gone)
     }
 
+    /// How long after one more failed fetch the next is.
+    fn wait_after(&self, url: &str) -> i64 {
+        let failures = self.entries.get(url).map_or(0, |entry| entry.failures);
+        self.options.longer(failures)
+    }
+
     /// Notes a failed fetch; a good document outlives it.
     fn fail(&self, url: &str, error: &PeerError) -> Outcome {
         tracing::debug!(url, %error, "no actor fetched");
-        let failures = self.entries.get(url).map_or(0, |entry| entry.failures);
         let ttl_ms = match error {
-            PeerError::Unreachable { .. } => self.options.longer(failures),
+            PeerError::Unreachable { .. } => self.wait_after(url),
             _ => self.options.negative_ttl_ms,
         };
         let Some(good) = self.good(url) else {
@@ -416,6 +423,8 @@ impl Inner {
             }
             return Err(error);
         };
+        // Both may be the same entry.
+        let failures = self.entries.get(url).map_or(0, |entry| entry.failures);
         for known_as in [url, &good.id] {
             if let Some(mut entry) = self.entries.get(known_as) {
                 let again_ms = self.fetcher.now_ms() + ttl_ms;
