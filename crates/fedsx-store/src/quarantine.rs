@@ -20,7 +20,7 @@ use fedsx_core::notation::Notation;
 use minicbor::{Decode, Encode};
 
 use crate::journal::{Directory, Files};
-use crate::vault::replace;
+use crate::vault::{read, replace};
 
 const FOLDER: &str = "quarantine";
 /// The longest file: a document and the account of it.
@@ -92,7 +92,6 @@ pub struct Quarantine {
 #[derive(Debug, Default)]
 struct Held {
     items: BTreeMap<u64, (Quarantined, u64)>,
-    last: u64,
 }
 
 impl Quarantine {
@@ -112,7 +111,6 @@ impl Quarantine {
             let (record, bytes) = load(&files, &name)?;
             held.items.insert(number, (record.account, bytes));
         }
-        held.last = held.items.keys().next_back().copied().unwrap_or_default();
         Ok(Self {
             files,
             held: Mutex::new(held),
@@ -128,7 +126,8 @@ impl Quarantine {
         if held.find(&account.digest).is_some() {
             return Ok(());
         }
-        let number = held.last + 1;
+        let last = held.items.last_key_value();
+        let number = last.map_or(1, |(last, _)| last + 1);
         let name = name_of(number);
         let record = Record {
             account,
@@ -136,11 +135,14 @@ impl Quarantine {
         };
         let bytes = minicbor::to_vec(&record).expect("writing to a Vec can't fail");
         replace(&self.files, &name, &bytes).map_err(|source| io_error(&name, source))?;
-        held.last = number;
         let size = bytes.len() as u64;
         held.items.insert(number, (record.account, size));
         while let Some(oldest) = held.in_excess() {
-            self.remove(&mut held, oldest)?;
+            if let Err(error) = self.remove(&mut held, oldest) {
+                // What was to be put in is in.
+                tracing::error!(%error, "what is too much in quarantine stays");
+                break;
+            }
         }
         Ok(())
     }
@@ -240,17 +242,15 @@ impl Held {
 }
 
 fn load(files: &Directory, name: &str) -> Result<(Record, u64), QuarantineError> {
-    let failed = |source| io_error(name, source);
-    let file = files.open(name).map_err(failed)?;
-    let length = file.length().map_err(failed)?;
     let damaged = || QuarantineError::Damaged(name.to_owned());
-    if length > FILE_BYTES_MAX {
-        return Err(damaged());
-    }
-    let mut bytes = vec![0; usize::try_from(length).map_err(|_| damaged())?];
-    let read = file.read_at(&mut bytes, 0).map_err(failed)?;
-    let record = minicbor::decode(&bytes[..read]).map_err(|_| damaged())?;
-    Ok((record, length))
+    let bytes = match read(files, name, FILE_BYTES_MAX) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(io_error(name, io::ErrorKind::NotFound.into())),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(damaged()),
+        Err(error) => return Err(io_error(name, error)),
+    };
+    let record = minicbor::decode(&bytes).map_err(|_| damaged())?;
+    Ok((record, bytes.len() as u64))
 }
 
 fn io_error(name: &str, source: io::Error) -> QuarantineError {
@@ -265,8 +265,8 @@ fn name_of(number: u64) -> String {
 }
 
 fn number_of(name: &str) -> Option<u64> {
-    let is_number = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u64::from_str_radix(name, 16).ok().filter(|_| is_number)
+    let number = u64::from_str_radix(name, 16).ok();
+    number.filter(|number| name_of(*number) == name)
 }
 
 #[cfg(test)]

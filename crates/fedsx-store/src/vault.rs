@@ -113,8 +113,7 @@ impl Vault {
         if let Some(signer) = self.signer_locked(&mut signers, key_id)? {
             return Ok(signer.public_key());
         }
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut_slice()).map_err(|_| VaultError::NoRandomness)?;
+        let seed = random::<32>()?;
         self.store(key_id, Kind::Ed25519, seed.as_slice())?;
         Ok(Ed25519Signer::new(key_id, &seed).public_key())
     }
@@ -195,7 +194,7 @@ impl Vault {
     }
 
     fn load(&self, name: &str) -> Result<Option<Vec<u8>>, VaultError> {
-        read(&self.files, name).map_err(|error| VaultError::io(name, error))
+        read(&self.files, name, FILE_BYTES_MAX).map_err(|error| VaultError::io(name, error))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Ed25519Signer>>> {
@@ -216,7 +215,7 @@ fn stored_secret(dir: &Path, is_needed: bool) -> Result<Zeroizing<Vec<u8>>, Vaul
     let failed = |error| VaultError::io(SECRET, error);
     let files = Directory::open(dir).map_err(failed)?;
     files.sync_dir().map_err(failed)?;
-    if let Some(text) = read(&files, SECRET).map_err(failed)? {
+    if let Some(text) = read(&files, SECRET, FILE_BYTES_MAX).map_err(failed)? {
         let text = Zeroizing::new(text);
         return from_hex(text.trim_ascii()).ok_or(VaultError::BadSecret {
             source_name: "the data directory's file `secret`",
@@ -232,18 +231,24 @@ fn stored_secret(dir: &Path, is_needed: bool) -> Result<Zeroizing<Vec<u8>>, Vaul
     Ok(secret)
 }
 
-/// A whole small file, none when it is not there.
-fn read(files: &Directory, name: &str) -> io::Result<Option<Vec<u8>>> {
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, VaultError> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(|_| VaultError::NoRandomness)?;
+    Ok(bytes)
+}
+
+/// A whole file of at most `max` bytes, none when it is not there.
+pub(crate) fn read(files: &Directory, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match files.open(name) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let length = file.length()?;
-    if length > FILE_BYTES_MAX {
+    if length > max {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let mut bytes = vec![0; usize::try_from(length).expect("at most FILE_BYTES_MAX")];
+    let mut bytes = vec![0; usize::try_from(length).expect("what memory holds")];
     let read = file.read_at(&mut bytes, 0)?;
     bytes.truncate(read);
     Ok(Some(bytes))

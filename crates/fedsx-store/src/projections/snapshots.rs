@@ -208,8 +208,7 @@ impl Projections {
         })
     }
 
-    /// Moves up to `limit` of the states kept under a snapshot that goes; whether the snapshots are other
-    /// ones now. Called by the thread that commits.
+    /// Moves up to `limit` of the states kept under a snapshot that goes. Called by the thread that commits.
     ///
     /// # Errors
     /// When it can't be written.

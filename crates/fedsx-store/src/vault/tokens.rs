@@ -19,7 +19,7 @@ use fedsx_core::entry::ActorNo;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
-use super::{VaultError, read, replace, to_hex};
+use super::{FILE_BYTES_MAX, VaultError, random, read, replace, to_hex};
 use crate::journal::{Directory, Files};
 
 /// The folder of the token files.
@@ -129,7 +129,8 @@ impl Tokens {
             if !is_hex(&name, ID_DIGITS) {
                 continue;
             }
-            let bytes = read(&files, &name).map_err(|error| VaultError::io(&name, error))?;
+            let bytes = read(&files, &name, FILE_BYTES_MAX)
+                .map_err(|error| VaultError::io(&name, error))?;
             let record: Option<Record> = minicbor::decode(&bytes.unwrap_or_default()).ok();
             match record.filter(|record| record.token.id == name) {
                 Some(record) => records.insert(name, record),
@@ -216,12 +217,6 @@ impl Tokens {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, VaultError> {
-    let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(bytes.as_mut_slice()).map_err(|_| VaultError::NoRandomness)?;
-    Ok(bytes)
 }
 
 fn hash(secret: &str) -> Vec<u8> {
