@@ -196,18 +196,8 @@ impl Triggers {
                         self.0.published.fetch_add(1, Ordering::Relaxed);
                         return Ok(true);
                     }
-                    Some(Err(refusal)) => {
-                        let derived = derivation.derived;
-                        if node
-                            .view()
-                            .state()
-                            .is_settled(&derived.source, &derived.trigger)?
-                        {
-                            return Ok(true);
-                        }
-                        let error = refusal.to_string();
-                        Settled::failed(derived.source, derived.trigger, &error)
-                    }
+                    Some(Err(_)) if is_settled()? => return Ok(true),
+                    Some(Err(refusal)) => Settled::failed(source, trigger, &refusal.to_string()),
                 }
             }
         };

@@ -32,18 +32,12 @@ impl Cache {
     /// Sets the state of a key.
     pub(super) fn change(&mut self, key: String, state: KeyState) {
         let gained = weigh(&key, &state);
-        let (lost, bytes) = match self.changed.get_mut(&key) {
-            Some(have) => {
-                let lost = weigh(&key, have);
-                *have = state;
-                (lost, self.changed_bytes)
-            }
-            None => {
-                self.changed.insert(key, state);
-                (0, self.changed_bytes)
-            }
-        };
-        self.changed_bytes = bytes.saturating_add(gained).saturating_sub(lost);
+        let lost = self.changed.get(&key).map_or(0, |have| weigh(&key, have));
+        self.changed.insert(key, state);
+        self.changed_bytes = self
+            .changed_bytes
+            .saturating_add(gained)
+            .saturating_sub(lost);
     }
 
     /// What the changed states weigh.
@@ -60,10 +54,9 @@ impl Cache {
     pub(super) fn committed(&mut self) {
         self.changed_bytes = 0;
         for (key, state) in std::mem::take(&mut self.changed) {
-            self.younger_bytes += weigh(&key, &state);
-            if let Some(had) = self.younger.insert(key, state) {
-                self.younger_bytes = self.younger_bytes.saturating_sub(had.state.weight());
-            }
+            let lost = self.younger.get(&key).map_or(0, |had| weigh(&key, had));
+            self.younger_bytes = (self.younger_bytes + weigh(&key, &state)).saturating_sub(lost);
+            self.younger.insert(key, state);
             if self.younger_bytes > HALF_BYTES {
                 self.younger_bytes = 0;
                 self.older = std::mem::take(&mut self.younger);

@@ -12,7 +12,7 @@ use fedsx_core::entry::{Activity, Control};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Registry;
 use fedsx_core::state::{Kept, Waiting};
-use fedsx_store::{KeptUnder, Stored};
+use fedsx_store::{Answer, KeptUnder, Stored};
 use tokio_util::sync::CancellationToken;
 
 use super::{CHUNK, LearnOptions};
@@ -195,25 +195,29 @@ impl Node {
     /// Lets expire what has waited too long; how long until the next one has.
     async fn expire_old(&self, options: &LearnOptions) -> Result<Duration, Refusal> {
         loop {
-            let rows = self.0.view.kept(0, CHUNK).map_err(fault::read)?;
             let now_ms = self.now_ms();
-            let is_old = |kept: &&Kept| now_ms - kept.received_ms >= options.kept_ms;
-            let old: Vec<Kept> = rows.iter().take_while(is_old).cloned().collect();
-            if old.is_empty() {
-                let until_ms = rows
-                    .first()
-                    .map(|kept| kept.received_ms + options.kept_ms - now_ms);
-                let until = until_ms.and_then(|ms| u64::try_from(ms).ok());
-                return Ok(until.map_or(LOOK, Duration::from_millis).min(LOOK));
+            let left_ms = |kept: &Kept| kept.received_ms + options.kept_ms - now_ms;
+            // The oldest alone, because this is asked each time that something is kept.
+            let oldest = self.0.view.kept(0, 1).map_err(fault::read)?;
+            let until_ms = oldest.first().map_or(i64::MAX, left_ms);
+            if let Ok(until_ms @ 1..) = u64::try_from(until_ms) {
+                return Ok(Duration::from_millis(until_ms).min(LOOK));
             }
-            self.expire(&old).await?;
+            let rows = self.0.view.kept(0, CHUNK).map_err(fault::read)?;
+            let old = rows.into_iter().take_while(|kept| left_ms(kept) <= 0);
+            self.expire(&old.collect::<Vec<_>>()).await?;
         }
     }
 
     async fn expire(&self, old: &[Kept]) -> Result<(), Refusal> {
-        for kept in old {
+        let expired = |kept: &Kept| {
             let digest = kept.digest;
-            self.control(Control::Expired { digest }).await?;
+            self.queue_control(Control::Expired { digest })
+        };
+        // All at once: the disk is waited for once.
+        let queued: Vec<Answer> = old.iter().map(expired).collect::<Result<_, _>>()?;
+        for answer in queued {
+            answer.wait().await.map_err(fault::append)?;
         }
         tracing::info!(
             count = old.len(),

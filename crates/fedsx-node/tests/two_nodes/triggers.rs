@@ -106,8 +106,11 @@ async fn wherever_a_walk_is_cut_each_note_is_echoed_once() {
         }
         walk(&instance, None).await;
         assert_eq!(echoed(&instance, "alice"), notes, "{engine}");
-        let applied = instance.node.view().applied();
         instance.forget_triggers_met();
+        // One that has met nothing yet.
+        instance = instance.reopened(&net);
+        instance.node.take_up_definitions().expect("reads");
+        let applied = instance.node.view().applied();
         walk(&instance, None).await;
         assert_eq!(instance.node.view().applied(), applied, "nothing more");
         // The notes, and each definition above a trigger's own.
