@@ -201,10 +201,10 @@ fn subscription_ref(
     let Some(id) = envelope.object.id() else {
         return Ok(None);
     };
-    let (Some(actor), Some(digest)) = (
-        facts.state.actor_by_url(&envelope.actor)?,
-        facts.state.digest_of_id(id)?,
-    ) else {
+    let Some(actor) = facts.state.actor_by_url(&envelope.actor)? else {
+        return Ok(None);
+    };
+    let Some(digest) = facts.state.digest_of_id(id)? else {
         return Ok(None);
     };
     let subscription = facts.state.subscription(actor.no, &digest)?;

@@ -266,7 +266,7 @@ impl Here<'_> {
         followers: Option<&str>,
     ) -> Result<Draft, StateError> {
         let mut activity = activity(verified, published_ms, effect, followers);
-        if self.is_public_reaction(verified.envelope())? {
+        if activity.effect.is_none() && self.is_public_reaction(verified.envelope())? {
             activity.visibility = Visibility::Public;
         }
         Ok(Draft {

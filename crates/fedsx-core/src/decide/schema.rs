@@ -228,7 +228,7 @@ impl<'a> Judges<'a> {
 }
 
 /// What is left to spend.
-struct Fuel(u64);
+pub(crate) struct Fuel(pub(crate) u64);
 
 impl Fuel {
     /// Asks a predicate, which must say `true`; the error is the sentence that is answered.
@@ -242,7 +242,7 @@ impl Fuel {
         }
     }
 
-    fn call<const N: usize>(
+    pub(crate) fn call<const N: usize>(
         &mut self,
         program: &Program,
         arguments: [Value; N],

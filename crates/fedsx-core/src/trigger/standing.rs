@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fedsx_sx::budget::{self, Limits};
 use fedsx_sx::program::Program;
 
 use crate::cid::{Cid, Digest};
-use crate::decide::schema::FUEL;
+use crate::decide::schema::{FUEL, Fuel};
 use crate::definition::{Body, Definition};
 use crate::entry::{Activity, ActorNo, Effect, Joined};
 use crate::projection::Shown;
@@ -196,7 +195,7 @@ impl Due {
     /// # Errors
     /// What failed, in a sentence.
     pub fn run(&self, shown: &Shown) -> Result<Ran, String> {
-        let mut fuel = FUEL;
+        let mut fuel = Fuel(FUEL);
         if !self.is_selected(shown, &mut fuel)? {
             return Ok(Ran::Passed);
         }
@@ -220,7 +219,7 @@ impl Due {
         }
     }
 
-    fn is_selected(&self, shown: &Shown, fuel: &mut u64) -> Result<bool, String> {
+    fn is_selected(&self, shown: &Shown, fuel: &mut Fuel) -> Result<bool, String> {
         if self.by_verb {
             return Ok(true);
         }
@@ -241,16 +240,10 @@ fn call(
     member: &str,
     program: &Program,
     arguments: [Value; 2],
-    fuel: &mut u64,
+    fuel: &mut Fuel,
 ) -> Result<Value, String> {
-    let limits = Limits {
-        fuel: budget::FUEL.min(*fuel),
-    };
-    let outcome = program.call(arguments, limits);
-    *fuel = fuel.saturating_sub(outcome.fuel_used);
-    outcome
-        .result
-        .map_err(|error| format!("`{member}` failed: {error}"))
+    let answer = fuel.call(program, arguments);
+    answer.map_err(|why| format!("`{member}` failed: {why}"))
 }
 
 fn is_true(member: &str, value: Value) -> Result<bool, String> {
