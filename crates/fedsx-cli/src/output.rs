@@ -18,7 +18,7 @@ use crate::args::Form;
 pub(crate) use entry::{
     COLUMNS, actor_value, entry_row, entry_value, place, published_value, relation_value, tail_line,
 };
-pub(crate) use text::{about, clean, clock, excerpt, handle, short_cid};
+pub(crate) use text::{about, clean, clock, excerpt, handle, short_cid, shortened};
 
 const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";

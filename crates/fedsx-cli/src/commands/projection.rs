@@ -13,7 +13,7 @@ use super::connect::{connect, pages};
 use super::deliveries::count;
 use crate::args::{Global, Limit, Projection, Show};
 use crate::failure::Failure;
-use crate::output::{clean, note, short_cid, stdout};
+use crate::output::{clean, note, short_cid, shortened, stdout};
 
 /// How often a rebuild is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -282,11 +282,10 @@ fn document(json: &[u8]) -> anyhow::Result<Value> {
 /// The beginning of a state.
 fn short(state: &Value) -> String {
     const CHARS: usize = 80;
-    let text = String::from_utf8_lossy(&notation::write(Notation::Json, state)).into_owned();
-    match text.char_indices().nth(CHARS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    shortened(
+        &String::from_utf8_lossy(&notation::write(Notation::Json, state)),
+        CHARS,
+    )
 }
 
 #[cfg(test)]

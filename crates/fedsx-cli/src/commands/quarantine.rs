@@ -9,7 +9,7 @@ use super::connect::{connect, pages};
 use super::deliveries::{text_or_nil, time};
 use crate::args::{Global, Limit, Quarantine};
 use crate::failure::Failure;
-use crate::output::{clean, clock, handle, short_cid, stdout};
+use crate::output::{clean, clock, handle, short_cid, shortened, stdout};
 
 /// Runs one of them.
 pub(crate) async fn run(global: &Global, command: Quarantine) -> anyhow::Result<()> {
@@ -35,7 +35,7 @@ async fn list(global: &Global, limit: Limit) -> anyhow::Result<()> {
                     handle(&held.actor),
                     clean(&held.verb),
                     clean(&held.code),
-                    clean(&held.detail).chars().take(60).collect(),
+                    shortened(&held.detail, 60),
                     short_cid(&held.cid),
                 ]
             })?;

@@ -11,7 +11,7 @@ use super::connect::{connect, pages};
 use super::deliveries::count;
 use crate::args::{Global, Limit};
 use crate::failure::Failure;
-use crate::output::{clean, excerpt, short_cid, stdout};
+use crate::output::{clean, short_cid, shortened, stdout};
 
 /// The longest account of a failure in a table, characters.
 const EXCERPT: usize = 60;
@@ -36,7 +36,7 @@ pub(crate) async fn list(global: &Global, limit: Limit) -> anyhow::Result<()> {
         for trigger in &answer.triggers {
             list.push(&trigger_value(trigger), || {
                 let failure = trigger.last_failure.as_ref();
-                let failure = failure.map(|failure| excerpt(&failure.error, EXCERPT));
+                let failure = failure.map(|failure| shortened(&failure.error, EXCERPT));
                 vec![
                     trigger.name.clone(),
                     clean(&trigger.on),
@@ -102,7 +102,7 @@ pub(crate) async fn subscriptions(global: &Global, actor: String) -> anyhow::Res
             let params = String::from_utf8_lossy(&subscription.params_json);
             vec![
                 subscription.name.clone(),
-                excerpt(&params, EXCERPT),
+                shortened(&params, EXCERPT),
                 subscription.offset.to_string(),
                 short_cid(&subscription.cid),
             ]

@@ -66,7 +66,12 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// HTML as the beginning of its text.
 pub(crate) fn excerpt(html: &str, chars: usize) -> String {
-    let text = clean(&unescaped(&without_tags(html)));
+    shortened(&unescaped(&without_tags(html)), chars)
+}
+
+/// The beginning of a text, in one line.
+pub(crate) fn shortened(text: &str, chars: usize) -> String {
+    let text = clean(text);
     match text.char_indices().nth(chars) {
         Some((at, _)) => format!("{}…", text[..at].trim_end()),
         None => text,
