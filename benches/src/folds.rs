@@ -164,13 +164,17 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
         let world = World::open(dir, EngineKind::Fjall, BASE_URL)?;
         let folds = world.node.folds().clone();
         let stop = CancellationToken::new();
-        let measured = async {
-            let told = told(&folds, world.node.view().applied()).await;
-            stop.cancel();
-            told
+        let running = folds.clone().run(stop.clone());
+        tokio::pin!(running);
+        let told = tokio::select! {
+            ended = &mut running => {
+                ended.context("folding failed")?;
+                bail!("folding ended before all was folded");
+            }
+            told = told(&folds, world.node.view().applied()) => told,
         };
-        let (ended, told) = tokio::join!(folds.clone().run(stop.clone()), measured);
-        ended.context("folding failed")?;
+        stop.cancel();
+        running.await.context("folding failed")?;
         drop(folds);
         world.close()?;
         told

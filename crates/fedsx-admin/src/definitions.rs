@@ -15,7 +15,7 @@ use crate::proto::{
     ListDefinitionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse,
     ListTriggersRequest, ListTriggersResponse,
 };
-use crate::refused::{internal, status};
+use crate::refused::{answer, internal};
 use crate::{from_proto, page, to_proto, triggers};
 
 /// The service.
@@ -57,50 +57,35 @@ impl Definitions for Service {
         &self,
         request: Request<DefineRequest>,
     ) -> Result<Response<DefineResponse>, Status> {
-        let answer = self.define(request.into_inner()).await;
-        answer
-            .map(Response::new)
-            .map_err(|refusal| status(&refusal))
+        answer(self.define(request.into_inner()).await)
     }
 
     async fn list(
         &self,
         request: Request<ListDefinitionsRequest>,
     ) -> Result<Response<ListDefinitionsResponse>, Status> {
-        let answer = list(&self.node.registry(), &request.into_inner());
-        answer
-            .map(Response::new)
-            .map_err(|refusal| status(&refusal))
+        answer(list(&self.node.registry(), &request.into_inner()))
     }
 
     async fn get(
         &self,
         request: Request<GetDefinitionRequest>,
     ) -> Result<Response<proto::Definition>, Status> {
-        let answer = get(&self.node.registry(), &request.into_inner().cid);
-        answer
-            .map(Response::new)
-            .map_err(|refusal| status(&refusal))
+        answer(get(&self.node.registry(), &request.into_inner().cid))
     }
 
     async fn triggers(
         &self,
         request: Request<ListTriggersRequest>,
     ) -> Result<Response<ListTriggersResponse>, Status> {
-        let answer = triggers::list(&self.node, &request.into_inner());
-        answer
-            .map(Response::new)
-            .map_err(|refusal| status(&refusal))
+        answer(triggers::list(&self.node, &request.into_inner()))
     }
 
     async fn subscriptions(
         &self,
         request: Request<ListSubscriptionsRequest>,
     ) -> Result<Response<ListSubscriptionsResponse>, Status> {
-        let answer = triggers::subscriptions(&self.node, &request.into_inner());
-        answer
-            .map(Response::new)
-            .map_err(|refusal| status(&refusal))
+        answer(triggers::subscriptions(&self.node, &request.into_inner()))
     }
 }
 

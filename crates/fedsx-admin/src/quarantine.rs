@@ -15,7 +15,7 @@ use crate::proto::{
     self, DiscardRequest, DiscardResponse, GetQuarantinedRequest, ListQuarantineRequest,
     ListQuarantineResponse, ReleaseRequest, ReleaseResponse,
 };
-use crate::refused::{internal, status};
+use crate::refused::{answer, internal};
 
 /// The service.
 #[derive(Debug)]
@@ -91,12 +91,6 @@ impl Quarantine for Service {
     ) -> Result<Response<DiscardResponse>, Status> {
         answer(self.drop(&request.into_inner().cid).await)
     }
-}
-
-fn answer<T>(outcome: Result<T, Refusal>) -> Result<Response<T>, Status> {
-    outcome
-        .map(Response::new)
-        .map_err(|refusal| status(&refusal))
 }
 
 fn message(account: Quarantined) -> proto::Quarantined {

@@ -7,8 +7,8 @@ use std::fmt::Display;
 
 use fedsx_core::refusal::{Code, Refusal};
 use prost::Message as _;
-use tonic::Status;
 use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Response, Status};
 
 /// The metadata key of the stable code.
 pub(crate) const CODE: &str = "fedsx-code";
@@ -37,6 +37,13 @@ struct ErrorInfo {
     domain: String,
     #[prost(btree_map = "string, string", tag = "3")]
     metadata: BTreeMap<String, String>,
+}
+
+/// What was done, or the refusal, as it is answered.
+pub(crate) fn answer<T>(outcome: Result<T, Refusal>) -> Result<Response<T>, Status> {
+    outcome
+        .map(Response::new)
+        .map_err(|refusal| status(&refusal))
 }
 
 /// A refusal as a status.

@@ -1,9 +1,9 @@
 //! For whom a request speaks: the bearer token in `Authorization` (RFC 6750, section 2.1).
 //!
 //! Design, sections 11 and 12. Without a token that is one, 401 `token-required` with a challenge; with one that
-//! is another actor's, or not good for this, 403 `not-authorised`. Invariant: each address may be wrong
-//! only so often, so that nobody can try tokens at the network's speed. Deliberately absent: tokens in
-//! queries and forms, which end up in logs.
+//! is another actor's, or not good for this, 403 `not-authorised`. Invariant: whoever is wrong too often is told
+//! so, and never what was wrong; a right token is taken even then, because others may share the address, and no
+//! number of tries finds one. Deliberately absent: tokens in queries and forms, which end up in logs.
 
 use std::net::{IpAddr, Ipv4Addr};
 
