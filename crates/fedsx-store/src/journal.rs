@@ -8,6 +8,7 @@
 //! encoded while the one before reaches the disk. Deliberately absent: what entries mean, and group
 //! commit (writer.rs). Design, section 4; byte layout: journal/frame.rs.
 
+mod erase;
 mod error;
 mod file;
 mod frame;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use minicbor::{Decode, Encode};
 
+pub use self::erase::Eraser;
 pub use self::error::{Bad, Damage, JournalError};
 pub use self::file::{Directory, Files, OpenFile};
 pub use self::frame::Frame;
@@ -224,6 +226,15 @@ impl Journal {
         }
     }
 
+    /// A handle that overwrites payloads from another thread.
+    #[must_use]
+    pub fn eraser(&self) -> Eraser {
+        Eraser {
+            segments: Arc::clone(&self.segments),
+            marks: Arc::clone(&self.marks),
+        }
+    }
+
     /// A reader of this journal.
     #[must_use]
     pub fn reader(&self) -> JournalReader {
@@ -288,8 +299,7 @@ impl Journal {
         let number = self.segment.number;
         let cut = self.segment.file.truncate(self.position);
         cut.map_err(|error| JournalError::io("cut", number, error))?;
-        let synced = self.segment.file.sync_data();
-        synced.map_err(|error| JournalError::io("sync", number, error))?;
+        self.marks.sync(&self.segment)?;
         self.marks.set_durable(self.marks.written());
         let marker = self.options.marker()?;
         self.segment = self.segments.begin(number + 1, self.next_offset, marker)?;
@@ -347,12 +357,7 @@ impl SyncHandle {
         let written = self.marks.written();
         if self.marks.durable() < written {
             let segment = self.segments.load(written.segment)?;
-            segment.file.sync_data().map_err(|error| {
-                self.marks.poison();
-                JournalError::io("sync", written.segment, error)
-            })?;
-            // One that failed meanwhile, for an earlier part, may have dropped what this one covers.
-            self.marks.check()?;
+            self.marks.sync(&segment)?;
             self.marks.set_durable(written);
         }
         Ok(self.marks.durable().offset)
@@ -372,6 +377,7 @@ struct Mark {
 struct Marks {
     written: Mutex<Mark>,
     durable: Mutex<Mark>,
+    syncing: Mutex<()>,
     poisoned: AtomicBool,
 }
 
@@ -380,6 +386,7 @@ impl Marks {
         Self {
             written: Mutex::new(mark),
             durable: Mutex::new(mark),
+            syncing: Mutex::new(()),
             poisoned: AtomicBool::new(false),
         }
     }
@@ -399,6 +406,17 @@ impl Marks {
     fn set_durable(&self, mark: Mark) {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         *durable = mark.max(*durable);
+    }
+
+    /// Syncs a segment. One at a time: the system tells of a failure once, so that whoever was told has
+    /// to poison the journal before another is believed, whose sync may cover what that one dropped.
+    fn sync(&self, segment: &Segment) -> Result<(), JournalError> {
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
+        segment.file.sync_data().map_err(|error| {
+            self.poison();
+            JournalError::io("sync", segment.number, error)
+        })
     }
 
     fn poison(&self) {

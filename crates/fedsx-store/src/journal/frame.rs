@@ -32,8 +32,9 @@
 //! ```
 //!
 //! Invariants: every byte is covered by a checksum, but for
-//! `state`, whose two values differ in most bits, and the payload of an erased frame, which is to be
-//! overwritten in place with the header kept. A payload can't pass for a batch: it would have to hold the
+//! `state`, whose two values differ in every bit, and the payload of an erased frame, which is
+//! overwritten in place with the header kept (erase.rs). A mark that a crash cut off, some of its bytes of
+//! either value, is one of an erased frame. A payload can't pass for a batch: it would have to hold the
 //! segment's random marker, which never leaves the instance.
 //! Deliberately absent: what headers and payloads mean.
 
@@ -54,7 +55,11 @@ pub(super) const BATCH_BYTES: u64 = 64 << 20;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"FEDSXJ\r\n";
 const LIVE: u32 = 0xA5C3_96F0;
-const ERASED: u32 = 0x5A3C_690F;
+const ERASED: u32 = !LIVE;
+
+/// Where the state stands in a frame, and what is written there to erase.
+pub(super) const STATE_AT: u64 = 4;
+pub(super) const ERASED_MARK: [u8; 4] = ERASED.to_le_bytes();
 
 /// The random bytes that begin each batch of one segment.
 pub(super) type Marker = [u8; 8];
@@ -158,9 +163,9 @@ pub struct Frame {
     pub offset: u64,
     /// The header, opaque here.
     pub header: Bytes,
-    /// The payload, opaque here; meaningless once erased.
+    /// The payload, opaque here; empty once erased.
     pub payload: Bytes,
-    /// Whether the payload was overwritten. Reserved: nothing erases yet.
+    /// Whether the payload was overwritten, or is being so.
     pub erased: bool,
 }
 
@@ -196,6 +201,13 @@ impl FrameHead {
         FRAME_HEADER as u64 + u64::from(self.header_length) + u64::from(self.payload_length)
     }
 
+    /// Whether the checksum of the header holds in `bytes`, which begin with the frame and hold all of
+    /// its header.
+    pub(super) fn matches(self, bytes: &[u8]) -> bool {
+        let header_end = FRAME_HEADER + self.header_length as usize;
+        crc32c::crc32c(&bytes[8..header_end]) == self.header_checksum
+    }
+
     /// Checks the whole frame in `bytes`, which begin with it. With a bad payload the header comes
     /// along, to tell whose it is.
     pub(super) fn open(self, bytes: &Bytes) -> Result<Frame, (Bad, Option<Bytes>)> {
@@ -204,19 +216,23 @@ impl FrameHead {
         if bytes.len() < header_end {
             return Err((Bad::FrameHeader, None));
         }
-        if crc32c::crc32c(&bytes[8..header_end]) != self.header_checksum {
+        if !self.matches(bytes) {
             return Err((Bad::FrameHeader, None));
         }
         let header = bytes.slice(FRAME_HEADER..header_end);
         let erased = match self.state {
             LIVE => false,
-            ERASED => true,
+            state if is_erased(state) => true,
             _ => return Err((Bad::State, Some(header))),
         };
         if bytes.len() < end {
             return Err((Bad::CutShort, Some(header)));
         }
-        let payload = bytes.slice(header_end..end);
+        let payload = if erased {
+            Bytes::new()
+        } else {
+            bytes.slice(header_end..end)
+        };
         if !erased && crc32c::crc32c(&payload) != self.payload_checksum {
             return Err((Bad::Payload, Some(header)));
         }
@@ -227,6 +243,13 @@ impl FrameHead {
             erased,
         })
     }
+}
+
+/// Whether the mark of an erasure stands there, or part of one.
+fn is_erased(state: u32) -> bool {
+    let bytes = state.to_le_bytes().into_iter();
+    let mut either = bytes.zip(LIVE.to_le_bytes().into_iter().zip(ERASED_MARK));
+    state != LIVE && either.all(|(byte, (live, erased))| byte == live || byte == erased)
 }
 
 /// The encoded length of a batch of such entries, bytes.

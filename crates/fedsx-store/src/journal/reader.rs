@@ -49,6 +49,16 @@ impl JournalReader {
     /// # Errors
     /// [`JournalError::Damaged`] when there is no whole entry at that place.
     pub fn read(&self, place: Place) -> Result<Frame, JournalError> {
+        match self.read_once(place) {
+            // It may be being erased, and is marked by now.
+            Err(JournalError::Damaged(damage)) if damage.what == Bad::Payload => {
+                self.read_once(place)
+            }
+            read => read,
+        }
+    }
+
+    fn read_once(&self, place: Place) -> Result<Frame, JournalError> {
         let segment = self.segments.load(place.segment)?;
         let damaged = |offset, what, header| {
             JournalError::Damaged(Box::new(Damage {

@@ -1,11 +1,13 @@
 //! The journal on a disk that loses what a crash loses: power is cut at every write and sync, and what
-//! was synced must be there, nothing half-applied, nothing of an earlier life; a changed bit in what was
-//! durable is damage and never data.
+//! was synced must be there, nothing half-applied, nothing of an earlier life; what was erased is gone from
+//! the disk for good, and what is half erased is never damage; a changed bit in what was durable is damage
+//! and never data.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fedsx_store::journal::{
-    Journal, JournalError, JournalOptions, JournalReader, Place, Recovered,
+    Bad, Journal, JournalError, JournalOptions, JournalReader, Place, Recovered, Scanned,
 };
 
 use crate::crash_disk::{CrashDisk, Dice};
@@ -18,6 +20,9 @@ const OPTIONS: JournalOptions = JournalOptions {
 
 type Entry = (Vec<u8>, Vec<u8>);
 
+/// The fixed part of a frame, bytes.
+const FRAME_HEADER: usize = 32;
+
 /// What was written, batch by batch, and how much of it was synced.
 #[derive(Clone, Debug, Default)]
 struct Told {
@@ -26,11 +31,14 @@ struct Told {
     /// The highest offset of each batch.
     batches: Vec<usize>,
     acknowledged: usize,
+    /// What was to be erased, by index; where nothing was answered it may be in part.
+    erasing: BTreeSet<usize>,
+    erased: BTreeSet<usize>,
 }
 
 impl Told {
     /// Takes over what the journal holds now as what is durable.
-    fn settle(&mut self, journal: &Journal) {
+    fn settle(&mut self, journal: &Journal, disk: &CrashDisk) {
         let held = usize::try_from(journal.next_offset() - 1).expect("small");
         assert!(held >= self.acknowledged, "synced entries are gone");
         assert!(
@@ -52,10 +60,35 @@ impl Told {
         for (offset, (scanned, entry)) in (1..).zip(scanned.iter().zip(&self.entries)) {
             assert_eq!(scanned.frame.offset, offset);
             assert_eq!(scanned.frame.header, entry.0, "another entry at {offset}");
-            assert_eq!(scanned.frame.payload, entry.1, "another entry at {offset}");
             let index = usize::try_from(offset).expect("small") - 1;
             assert_eq!(scanned.place, self.places[index]);
+            assert!(scanned.frame.erased || !self.erased.contains(&index));
+            if scanned.frame.erased {
+                assert!(self.erasing.contains(&index), "nobody erased {offset}");
+                assert!(scanned.frame.payload.is_empty());
+            } else {
+                assert_eq!(scanned.frame.payload, entry.1, "another entry at {offset}");
+            }
+            if self.erased.contains(&index) {
+                self.assert_gone(disk, index);
+            }
         }
+    }
+
+    fn erase(&mut self, journal: &Journal, indices: &[usize]) -> Result<(), JournalError> {
+        self.erasing.extend(indices);
+        let places: Vec<Place> = indices.iter().map(|&index| self.places[index]).collect();
+        journal.eraser().erase(&places)?;
+        self.erased.extend(indices);
+        Ok(())
+    }
+
+    fn assert_gone(&self, disk: &CrashDisk, index: usize) {
+        let (place, (header, payload)) = (self.places[index], &self.entries[index]);
+        let start = place.position as usize + FRAME_HEADER + header.len();
+        let contents = disk.contents(&format!("{:08}.seg", place.segment));
+        let left = &contents[start..start + payload.len()];
+        assert!(left.iter().all(|&byte| byte == 0), "{index} is still there");
     }
 
     fn watermark(&self, dice: &mut Dice) -> Option<(u64, Place)> {
@@ -115,6 +148,27 @@ fn work(
     Ok(())
 }
 
+/// Works, and erases some of what is durable in between.
+fn work_and_erase(
+    journal: &mut Journal,
+    told: &mut Told,
+    life: usize,
+    dice: &mut Dice,
+) -> Result<(), JournalError> {
+    let unfinished: Vec<usize> = told.erasing.iter().copied().collect();
+    told.erase(journal, &unfinished)?;
+    for _ in 0..12 {
+        work(journal, told, life, 1, dice)?;
+        if told.acknowledged > 0 && dice.below(3) == 0 {
+            let indices: Vec<usize> = (0..=dice.below(3))
+                .map(|_| dice.below(told.acknowledged))
+                .collect();
+            told.erase(journal, &indices)?;
+        }
+    }
+    Ok(())
+}
+
 const UNKNOWN: Place = Place {
     segment: 0,
     position: 0,
@@ -145,9 +199,9 @@ fn live(seed: u64, first_cut: Option<u64>) -> u64 {
     for life in 0..3 {
         if let Ok((mut journal, _)) = open(&disk, &told, &mut dice) {
             learn(&mut told, &journal);
-            told.settle(&journal);
+            told.settle(&journal, &disk);
             // Cut off or done: either way the disk is looked at again.
-            let _cut_off = work(&mut journal, &mut told, life, 12, &mut dice);
+            let _cut_off = work_and_erase(&mut journal, &mut told, life, &mut dice);
         }
         if life == 0 {
             first_life = disk.operations();
@@ -164,13 +218,13 @@ fn live(seed: u64, first_cut: Option<u64>) -> u64 {
         .unwrap_or_else(|error| panic!("seed {seed}, cut {first_cut:?}: {error}"));
     assert_eq!(recovered.last_offset, journal.next_offset() - 1);
     learn(&mut told, &journal);
-    told.settle(&journal);
+    told.settle(&journal, &disk);
     // Recovered once is recovered for good.
     let disk = disk.after_power_loss(&mut dice);
     let (journal, recovered) = open(&disk, &told, &mut dice)
         .unwrap_or_else(|error| panic!("seed {seed}, cut {first_cut:?}: {error}"));
     assert_eq!((recovered.cut, recovered.discarded_segment), (None, None));
-    told.settle(&journal);
+    told.settle(&journal, &disk);
     first_life
 }
 
@@ -221,7 +275,7 @@ fn a_changed_bit_in_what_was_durable_is_damage_and_never_data() {
                 }
                 Err(error) => panic!("{name} at {position}: {error}"),
                 // The last mark and the zeros behind it are durable but not attested.
-                Ok((journal, _)) => told.clone().settle(&journal),
+                Ok((journal, _)) => told.clone().settle(&journal, &changed),
             }
             let scan = JournalReader::open_read_only(Arc::new(changed)).scan(None);
             for scanned in scan.into_iter().flatten().flatten() {
@@ -311,4 +365,64 @@ fn a_payload_can_not_pass_for_a_batch_in_the_torn_tail() {
     let (_, recovered) = Journal::open(Arc::new(disk), roomy, None).expect("a torn tail");
     assert_eq!(recovered.last_offset, 1);
     assert_eq!(recovered.cut.expect("cut").entries, 1);
+}
+
+#[test]
+fn what_is_not_durable_is_not_erased() {
+    let disk = CrashDisk::default();
+    let (mut journal, _) = Journal::open(Arc::new(disk), OPTIONS, None).expect("new");
+    let places = journal.write(&[("header", "text")]).expect("written");
+    let error = journal.eraser().erase(&places).expect_err("not durable");
+    assert!(matches!(error, JournalError::Damaged(damage) if damage.what == Bad::Nothing));
+    journal.sync().expect("not poisoned");
+    let inside = Place {
+        position: places[0].position + 1,
+        ..places[0]
+    };
+    let error = journal.eraser().erase(&[places[0], inside]);
+    error.expect_err("no entry begins there");
+    let frame = journal.reader().read(places[0]).expect("whole");
+    assert_eq!((frame.erased, &frame.payload[..]), (false, &b"text"[..]));
+}
+
+#[test]
+fn after_a_failed_erasure_nothing_is_taken_ever() {
+    // A mark, its sync, zeros, their sync.
+    for failing in [1, 3] {
+        let disk = CrashDisk::default();
+        let (mut journal, _) = Journal::open(Arc::new(disk.clone()), OPTIONS, None).expect("new");
+        let places = journal.write(&[("header", "text")]).expect("written");
+        journal.sync().expect("synced");
+        disk.fail_sync_at(disk.operations() + failing);
+        let error = journal.eraser().erase(&places).expect_err("a failed sync");
+        assert!(matches!(error, JournalError::Io { .. }), "{error}");
+        let error = journal.write(&[("header", "more")]).expect_err("poisoned");
+        assert!(matches!(error, JournalError::Poisoned), "{error}");
+    }
+}
+
+#[test]
+fn a_mark_of_erasure_is_not_made_by_a_changed_bit() {
+    let disk = CrashDisk::default();
+    let (mut journal, _) = Journal::open(Arc::new(disk.clone()), OPTIONS, None).expect("new");
+    let places = journal.write(&[("header", "text")]).expect("written");
+    journal.attest().expect("synced");
+    let state = places[0].position as usize + 4;
+    let scan = || -> Result<Vec<Scanned>, JournalError> {
+        let reader = JournalReader::open_read_only(Arc::new(disk.clone()));
+        reader.scan(None)?.collect()
+    };
+    for bit in 0..32 {
+        let flip = |bytes: &mut Vec<u8>| bytes[state + bit / 8] ^= 1 << (bit % 8);
+        disk.tamper("00000001.seg", flip);
+        let error = scan().expect_err("damage");
+        assert!(matches!(error, JournalError::Damaged(damage) if damage.what == Bad::State));
+        disk.tamper("00000001.seg", flip);
+    }
+    // What a crash leaves of a mark, when it stands across two sectors.
+    for cut in 1..=4 {
+        disk.tamper("00000001.seg", |bytes| bytes[state + cut - 1] ^= 0xff);
+        let scanned = scan().expect("an erasure to be finished");
+        assert!(scanned[0].frame.erased, "after {cut} bytes");
+    }
 }
