@@ -5,6 +5,7 @@
 //! both give the same rows (design, section 4).
 
 mod between;
+mod erase;
 mod kept;
 mod trigger;
 
@@ -64,6 +65,7 @@ fn logs(
         joined: activity.joined.clone(),
         with_proof: None,
         outcome: None,
+        erased: None,
     };
     rows.push(Row::Seen {
         digest: activity.digest,
@@ -276,7 +278,7 @@ impl Moment<'_> {
                     digest: *digest,
                     seen,
                 });
-                Ok(())
+                self.further(digest, rows)
             }
             Control::Equivocation {
                 kept, id, actor, ..
@@ -288,7 +290,7 @@ impl Moment<'_> {
                     kept,
                     at,
                 });
-                Ok(())
+                self.further(&kept, rows)
             }
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
             Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
@@ -321,6 +323,7 @@ impl Moment<'_> {
                 self.settle(digest, Outcome::Admitted(self.offset), rows)
             }
             Control::Expired { digest } => self.settle(digest, Outcome::Expired(self.offset), rows),
+            Control::Erased { digest } => self.erase(digest, rows),
             Control::Trust { trust } => {
                 rows.push(Row::Trust(trust.clone()));
                 Ok(())

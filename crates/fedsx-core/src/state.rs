@@ -83,6 +83,9 @@ pub struct Seen {
     /// What became of it, where it was kept for a definition or offers one.
     #[n(4)]
     pub outcome: Option<Outcome>,
+    /// The offset of the control entry that erased it.
+    #[n(5)]
+    pub erased: Option<u64>,
 }
 
 /// What became of an activity that was kept for a definition, or that offers one; with the offset of
@@ -484,6 +487,8 @@ pub enum Row {
     KeptTotal { whose: String, total: u64 },
     /// Whose definitions are taken.
     Trust(Trust),
+    /// By the entry at this offset there is something of a document to overwrite.
+    Erased { by: u64, digest: Digest },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },
     /// Totals of an outbox.

@@ -3,7 +3,7 @@
 //!
 //! `verify` and `dump` only read, and work beside a running server; `reindex` takes the lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct VerifyReport {
     pub activities: u64,
     /// Proofs verified again, by the key that the entry names.
     pub proofs: u64,
+    /// Entries whose document is erased, as the journal says.
+    pub erased: u64,
     /// Logs whose places count up without a gap.
     pub logs: u64,
     /// What is wrong, each with its offset; empty when all is well.
@@ -72,6 +74,7 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, StoreError> {
             }
         }
     }
+    check.overwritten();
     check.report.torn = scan.ended().and_then(|ended| ended.torn);
     check.report.logs = check.heads.len() as u64;
     Ok(check.report)
@@ -163,10 +166,25 @@ fn reader(dir: &Path) -> Result<JournalReader, StoreError> {
     Ok(JournalReader::open_read_only(Arc::new(files)))
 }
 
+/// Whose document the payload of an entry is, or contradicts.
+const fn held(subject: &Subject) -> Option<Digest> {
+    match subject {
+        Subject::Activity(activity) => Some(activity.digest),
+        Subject::Control(
+            Control::ProofAttached { digest, .. } | Control::Equivocation { kept: digest, .. },
+        ) => Some(*digest),
+        Subject::Control(_) => None,
+    }
+}
+
 #[derive(Default)]
 struct Check {
     report: VerifyReport,
     heads: BTreeMap<LogId, u64>,
+    /// What is erased, as the journal says.
+    covered: BTreeSet<Digest>,
+    /// Entries whose payload is overwritten, and whose document it held, until it is known why.
+    overwritten: Vec<(u64, Option<Digest>)>,
 }
 
 impl Check {
@@ -182,6 +200,10 @@ impl Check {
                 offset,
                 format!("its header says offset {}", stored.header.offset),
             );
+        }
+        if stored.erased {
+            self.overwritten
+                .push((offset, held(&stored.header.subject)));
         }
         let outcome = match &stored.header.subject {
             Subject::Activity(activity) => {
@@ -201,6 +223,10 @@ impl Check {
                 self.joined(offset, joined);
                 Ok(())
             }
+            Subject::Control(Control::Erased { digest }) => {
+                self.covered.insert(*digest);
+                Ok(())
+            }
             Subject::Control(
                 Control::PeerGone { .. }
                 | Control::Equivocation { .. }
@@ -215,6 +241,20 @@ impl Check {
         };
         if let Err(what) = outcome {
             self.fault(offset, what);
+        }
+    }
+
+    /// Every payload that is overwritten must be covered by an entry that says so, wherever it stands.
+    fn overwritten(&mut self) {
+        for (offset, digest) in std::mem::take(&mut self.overwritten) {
+            if digest.is_some_and(|digest| self.covered.contains(&digest)) {
+                self.report.erased += 1;
+            } else {
+                self.fault(
+                    offset,
+                    "it is overwritten, and nothing erased it".to_owned(),
+                );
+            }
         }
     }
 
@@ -237,6 +277,9 @@ impl Check {
         key: Option<&str>,
         activity: Option<&Activity>,
     ) -> Result<(), String> {
+        if stored.erased {
+            return Ok(());
+        }
         let map = stored.map().map_err(|error| error.to_string())?;
         if Digest::of(&document_bytes(&map)) != *digest {
             return Err("its document has another CID than its header".to_owned());

@@ -1,5 +1,5 @@
-//! What the store does in the background: learning which ids are in the index, once after a start, and
-//! making the index durable now and then.
+//! What the store does in the background: learning which ids are in the index, once after a start, and,
+//! now and then, overwriting what is erased and making the index durable.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::cache::RowCache;
 use crate::engine::Engine;
+use crate::erasure::Erasure;
 use crate::store::spawn;
 
-/// Learns the ids in the index, then makes it durable now and then.
+/// Learns the ids in the index, then overwrites what is erased and makes the index durable now and then.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     stop: Arc<(Mutex<bool>, Condvar)>,
@@ -17,7 +18,12 @@ pub(crate) struct Flusher {
 }
 
 impl Flusher {
-    pub(crate) fn start(engine: Arc<dyn Engine>, cache: Arc<RowCache>, every: Duration) -> Self {
+    pub(crate) fn start(
+        engine: Arc<dyn Engine>,
+        cache: Arc<RowCache>,
+        erasure: Erasure,
+        every: Duration,
+    ) -> Self {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let seen = Arc::clone(&stop);
         let thread = spawn("fedsx-flush", move || {
@@ -32,6 +38,7 @@ impl Flusher {
                 let woken = changed.wait_timeout(guard, every);
                 guard = woken.unwrap_or_else(PoisonError::into_inner).0;
                 drop(guard);
+                erase(&erasure, &is_stopped);
                 if let Err(error) = engine.flush() {
                     // Nothing is lost by it: the journal is applied again from the last flush on.
                     tracing::error!(%error, "the index could not be flushed");
@@ -47,5 +54,20 @@ impl Flusher {
         *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         changed.notify_all();
         self.thread.join().expect("the flusher does not panic");
+    }
+}
+
+/// Overwrites what is erased, until there is no more of it.
+fn erase(erasure: &Erasure, is_stopped: &dyn Fn() -> bool) {
+    while !is_stopped() {
+        match erasure.step() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                // Its place stays before it: it is tried again.
+                tracing::error!(%error, "what is erased could not be overwritten");
+                return;
+            }
+        }
     }
 }

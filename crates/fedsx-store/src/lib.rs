@@ -9,6 +9,7 @@ pub mod check;
 mod definitions;
 pub mod delivery;
 pub mod engine;
+mod erasure;
 mod flusher;
 mod genesis;
 mod index;

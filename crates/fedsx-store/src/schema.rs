@@ -79,6 +79,8 @@ pub enum Table {
     Trust = 0x18,
     /// Nothing → the highest offset of a row of `Defined`.
     LastDefined = 0x1d,
+    /// Offset → the digest of a document of which that entry leaves something to overwrite.
+    Erased = 0x20,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -307,6 +309,9 @@ pub fn write(row: Row, batch: &mut Batch) {
                     at,
                 }),
             );
+        }
+        Row::Erased { by, digest } => {
+            batch.put(key(Table::Erased, &[&by.to_be_bytes()]), encode(digest));
         }
         Row::FanOut { offset, actor } => {
             batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));

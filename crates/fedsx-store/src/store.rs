@@ -31,6 +31,7 @@ use crate::cache::RowCache;
 use crate::check;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
+use crate::erasure::Erasure;
 use crate::flusher::Flusher;
 use crate::index::{self, Index, Overlay, Pending};
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
@@ -190,6 +191,7 @@ impl Store {
             Arc::clone(&cache),
         );
         let queue = Arc::new(Queue::default());
+        let erasure = Erasure::of(&journal, Arc::clone(&engine));
         let writer = Writer::new(journal, Arc::clone(&engine), sender, Arc::clone(&cache));
         let (tell, stopped) = oneshot::channel();
         let work = Arc::clone(&queue);
@@ -197,7 +199,7 @@ impl Store {
             // Who closes the store, or waits for its end, takes the outcome.
             let _gone = tell.send(writer.run(&work));
         });
-        let flusher = Flusher::start(Arc::clone(&engine), cache, options.flush_every);
+        let flusher = Flusher::start(Arc::clone(&engine), cache, erasure, options.flush_every);
         let handle = WriterHandle::new(Arc::clone(&queue));
         let store = Self {
             view,

@@ -73,6 +73,8 @@ pub struct Stored {
     pub document: Bytes,
     /// The notation of the bytes.
     pub notation: Notation,
+    /// Whether the document was erased.
+    pub erased: bool,
 }
 
 impl Stored {
@@ -493,6 +495,7 @@ pub(crate) fn stored(frame: crate::journal::Frame) -> Result<Stored, ReadError> 
         header,
         document: frame.payload,
         notation,
+        erased: frame.erased,
     })
 }
 

@@ -56,6 +56,7 @@ fn report_value(report: &VerifyReport) -> Map {
         ("entries", count(report.entries)),
         ("activities", count(report.activities)),
         ("proofs", count(report.proofs)),
+        ("erased", count(report.erased)),
         ("logs", count(report.logs)),
         ("faults", Value::from(faults)),
         ("torn", torn),
@@ -200,7 +201,7 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("definitions", definitions.collect::<Vec<_>>());
         }
-        Control::Expired { digest } => {
+        Control::Expired { digest } | Control::Erased { digest } => {
             value.insert("cid", Cid::of_document(*digest).to_string());
         }
         Control::Trust { trust } => {
@@ -260,6 +261,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Activated { .. } => "activated",
         Control::Admitted { .. } => "admitted",
         Control::Expired { .. } => "expired",
+        Control::Erased { .. } => "erased",
         Control::Trust { .. } => "trust",
     }
 }

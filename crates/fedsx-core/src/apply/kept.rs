@@ -64,7 +64,7 @@ impl Moment<'_> {
         Ok(())
     }
 
-    fn count(
+    pub(super) fn count(
         &self,
         kept: &Kept,
         next: impl Fn(u64) -> u64,

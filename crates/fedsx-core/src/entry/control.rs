@@ -1,5 +1,5 @@
 //! Changes of kernel state that are no activity. Numbers kept for what comes later, and which this
-//! version refuses to read: 6 erased, 7 host block.
+//! version refuses to read: 7 host block.
 
 use minicbor::{Decode, Encode};
 
@@ -80,6 +80,14 @@ pub enum Control {
         /// The definitions that judged it, by the digests of their CIDs; those of genesis are left out.
         #[n(1)]
         definitions: Vec<Digest>,
+    },
+    /// The payload of a kept activity is overwritten, and every other payload that is its document: the
+    /// one with a proof attached later, and what contradicts it. It covers them wherever they stand.
+    #[n(6)]
+    Erased {
+        /// Which activity.
+        #[n(0)]
+        digest: Digest,
     },
     /// Whose definitions are taken, from here on.
     #[n(9)]

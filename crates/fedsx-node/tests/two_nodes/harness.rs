@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, ActorName, Origin};
 use fedsx_core::cid::{Cid, Digest};
-use fedsx_core::entry::LogId;
+use fedsx_core::entry::{Control, LogId};
 use fedsx_core::http_signature::sign_rfc9421;
 use fedsx_core::key::{PublicKey, Signer};
 use fedsx_core::notation::{self, Notation};
@@ -373,6 +374,34 @@ impl Instance {
         net.forget(&options);
         store.close().expect("closes");
         net.open(options, dir)
+    }
+
+    /// Where its data is.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Appends a control entry as it stands.
+    pub(crate) async fn control(&self, control: Control) {
+        let now_ms = self.node.now_ms();
+        let answer = self.store.writer().control(control, Bytes::new(), now_ms);
+        answer.expect("room").wait().await.expect("appended");
+    }
+
+    /// Closes the store and leaves the directory.
+    pub(crate) fn close(self) -> TempDir {
+        let Self {
+            node,
+            store,
+            options,
+            dir,
+            net,
+            ..
+        } = self;
+        drop(node);
+        net.forget(&options);
+        store.close().expect("closes");
+        dir
     }
 
     /// Loses the place up to which triggers have met the journal.

@@ -4,6 +4,7 @@
 mod announce;
 mod definitions;
 mod farewell;
+mod erasure;
 mod harness;
 mod keys;
 mod learning;
