@@ -164,6 +164,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
             mark: None,
             derived: None,
             defined_by: None,
+            embeds: None,
         },
         logs: vec![log],
         payload: Bytes::from_static(b"{}"),

@@ -17,9 +17,9 @@ use crate::actors::named;
 use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::activities_server::Activities;
 use crate::proto::{
-    AnnounceRequest, EndorseRequest, Entry, ExplainRequest, Explanation, GetActivityRequest,
-    ListLogRequest, ListLogResponse, PublishRequest, PublishResponse, TailRequest, TimelineRequest,
-    TimelineResponse, Visibility,
+    AnnounceRequest, DeleteRequest, EndorseRequest, Entry, ExplainRequest, Explanation,
+    GetActivityRequest, ListLogRequest, ListLogResponse, PublishRequest, PublishResponse,
+    TailRequest, TimelineRequest, TimelineResponse, Visibility,
 };
 use crate::refused::{internal, status};
 use crate::tail::tail;
@@ -104,6 +104,19 @@ impl Activities for Service {
             let actor = named(&self.node, &asked.actor)?;
             let (what, kind) = (&asked.cid_or_url, &asked.kind);
             self.node.endorse(&actor.name, what, kind).await
+        })
+        .await
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        let asked = request.into_inner();
+        answered(async {
+            from_proto::what(&asked.cid_or_url)?;
+            let actor = named(&self.node, &asked.actor)?;
+            self.node.delete(&actor.name, &asked.cid_or_url).await
         })
         .await
     }

@@ -143,6 +143,8 @@ unary! {
     announce: ActivitiesClient.announce(AnnounceRequest) -> PublishResponse;
     /// `Activities.Endorse`.
     endorse: ActivitiesClient.endorse(EndorseRequest) -> PublishResponse;
+    /// `Activities.Delete`.
+    delete: ActivitiesClient.delete(DeleteRequest) -> PublishResponse;
     /// `Activities.Get`.
     activity: ActivitiesClient.get(GetActivityRequest) -> Entry;
     /// `Activities.Explain`.

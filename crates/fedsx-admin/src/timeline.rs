@@ -168,7 +168,7 @@ impl Page<'_> {
     }
 
     fn entry(&mut self, row: &InLog) -> Result<(), Refusal> {
-        let activity = row.stored.activity();
+        let activity = row.stored.activity().filter(|_| !row.stored.erased);
         if activity.is_none_or(|activity| activity.effect.is_some()) {
             return Ok(());
         }

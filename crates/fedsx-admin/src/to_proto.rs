@@ -46,10 +46,10 @@ impl<'a> Entries<'a> {
             return Ok(None);
         };
         let first = activity.joined.first().map_or(0, |joined| joined.seq);
-        let state = if activity.backfilled {
-            "backfilled"
-        } else {
-            "stored"
+        let state = match (stored.erased, activity.backfilled) {
+            (true, _) => "erased",
+            (false, true) => "backfilled",
+            (false, false) => "stored",
         };
         Ok(Some(proto::Entry {
             cid: Cid::of_document(activity.digest).to_string(),
@@ -94,8 +94,8 @@ impl<'a> Entries<'a> {
 
 fn document_json(stored: &Stored, activity: &Activity) -> Result<Vec<u8>, Refusal> {
     match activity.notation {
-        Notation::Json => Ok(stored.document.to_vec()),
-        Notation::Sx | Notation::Cbor => Ok(jcs_map(&stored.map().map_err(internal)?)),
+        Notation::Json if !stored.erased => Ok(stored.document.to_vec()),
+        _ => Ok(jcs_map(&stored.map().map_err(internal)?)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line as it stands: words and flags, nothing looked up and nothing decided.
 
 mod announce;
+mod delete;
 mod profile;
 mod projection;
 mod quarantine;
@@ -14,6 +15,7 @@ use crate::config;
 
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
+pub(crate) use delete::Delete;
 pub(crate) use profile::{Field, Profile};
 pub(crate) use projection::{Projection, Show};
 pub(crate) use token::{Scope, Token};
@@ -121,6 +123,8 @@ pub(crate) enum Command {
     Announce(Announce),
     /// Say something short about what another wrote
     Endorse(Endorse),
+    /// Delete what NAME made, and erase every copy of it here
+    Delete(Delete),
     /// What NAME wrote and received, newest first
     Timeline(Named),
     /// What NAME published, newest first
@@ -493,6 +497,7 @@ mod tests {
         "publish alice -",
         "announce alice baga",
         "endorse alice https://a.example/1 --kind reviewed",
+        "delete alice baga",
         "timeline alice --limit 10000",
         "outbox alice --limit 1",
         "inbox alice",

@@ -88,6 +88,7 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Publish { name, file } => post::publish(global, name, &file).await,
         Command::Announce(announce) => post::announce(global, announce).await,
         Command::Endorse(endorse) => post::endorse(global, endorse).await,
+        Command::Delete(delete) => post::delete(global, delete).await,
         Command::Timeline(named) => read::list(global, read::Which::Timeline, named).await,
         Command::Outbox(named) => read::list(global, read::Which::Outbox, named).await,
         Command::Inbox(named) => read::list(global, read::Which::Inbox, named).await,

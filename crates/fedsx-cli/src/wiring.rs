@@ -276,6 +276,11 @@ impl Running {
             Ok(())
         });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        self.tasks.worker("erasures", async move {
+            node.erase(stop).await;
+            Ok(())
+        });
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
         self.tasks.worker("answers to follows", async move {
             node.run(stop).await;
             Ok(())

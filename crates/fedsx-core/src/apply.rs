@@ -85,6 +85,11 @@ fn logs(
             digest: activity.digest,
         });
     }
+    rows.extend(activity.carries().map(|id| Row::Carrier {
+        id: id.to_owned(),
+        offset: at.offset,
+        digest: activity.digest,
+    }));
     for joined in &activity.joined {
         rows.push(Row::Log {
             joined: *joined,
@@ -186,6 +191,7 @@ impl Moment<'_> {
             Effect::ActorMoved { actor, target } => {
                 self.with_all(actor, rows, |pair| pair.moved(target))
             }
+            Effect::Deleted { .. } => self.deleted(activity, effect, rows),
             Effect::Subscribed { .. } | Effect::Unsubscribed { .. } => {
                 trigger::subscription(self.state, activity, effect, at, rows)
             }
@@ -323,7 +329,7 @@ impl Moment<'_> {
                 self.settle(digest, Outcome::Admitted(self.offset), rows)
             }
             Control::Expired { digest } => self.settle(digest, Outcome::Expired(self.offset), rows),
-            Control::Erased { digest } => self.erase(digest, rows),
+            Control::Erased { digest, deleted_ms } => self.erase(digest, *deleted_ms, rows),
             Control::Trust { trust } => {
                 rows.push(Row::Trust(trust.clone()));
                 Ok(())

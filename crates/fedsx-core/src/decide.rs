@@ -5,6 +5,7 @@
 //! back as a [`Need`], is fetched by the caller, and the input comes again.
 
 pub mod authority;
+pub mod erase;
 pub mod ingest;
 pub mod publish;
 pub mod schema;
@@ -118,7 +119,7 @@ pub enum Recheck {
 }
 
 /// Looks again at what can have changed since a draft was decided: replay, equivocation, what is
-/// defined, and the number and name of a new actor. `next_seq` gives the next place in a log.
+/// defined, what is deleted, and the number and name of a new actor. `next_seq` gives the next place in a log.
 ///
 /// # Errors
 /// When the state can't be read.
@@ -172,7 +173,8 @@ pub fn recheck(
         Some(offset) => state.last_defined()? > offset,
         None => false,
     };
-    if is_defined_since || authority::changed(state, activity)? {
+    let is_changed = is_defined_since || erase::is_deleted(state, activity)?;
+    if is_changed || authority::changed(state, activity)? {
         return Ok(Recheck::Changed);
     }
     Ok(Recheck::Append(join(&mut draft.logs.iter().copied())?))

@@ -232,6 +232,19 @@ pub enum Effect {
         #[n(1)]
         target: String,
     },
+    /// `Delete` of something its actor made, whether it is kept here or is yet to come.
+    #[n(16)]
+    Deleted {
+        /// Its `id`: of an object or of an activity.
+        #[n(0)]
+        object: String,
+        /// The object that goes with it, where the `Create` of one is deleted.
+        #[n(1)]
+        with: Option<String>,
+        /// Its `type`, as far as the `Delete` says it.
+        #[n(2)]
+        former_type: Option<String>,
+    },
 }
 
 /// What a local actor may do beyond speaking for itself.
@@ -358,6 +371,20 @@ pub struct Activity {
     /// Of an undefined verb: the `Create` that defines it, as the activity itself says.
     #[n(20)]
     pub defined_by: Option<Digest>,
+    /// The ids of what it holds a copy of, beside the object of a `Create` or `Update`: an erasure has to
+    /// find them.
+    #[n(23)]
+    pub embeds: Option<Vec<String>>,
+}
+
+impl Activity {
+    /// The ids of what its document holds, itself among them: erased with any of these.
+    pub fn carries(&self) -> impl Iterator<Item = &str> {
+        let brought = self.object_id.as_deref();
+        let brought = brought.filter(|_| matches!(&*self.verb, "Create" | "Update"));
+        let embedded = self.embeds.iter().flatten().map(String::as_str);
+        brought.into_iter().chain(embedded)
+    }
 }
 
 /// What an entry is.

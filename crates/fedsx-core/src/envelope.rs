@@ -213,6 +213,31 @@ impl Envelope {
     }
 }
 
+/// How deep, and how many, of the objects that stand within one another are looked at.
+const EMBEDDED: usize = 16;
+
+/// What stands in a document under its own `id`, not only by its name: its `object`, and what is the
+/// `object` of that, with an account of the first 16.
+#[must_use]
+pub fn embedded(map: &Map) -> Vec<(&str, &Map)> {
+    let mut found = Vec::new();
+    let mut level = vec![map];
+    for _ in 0..EMBEDDED {
+        let objects = level.iter().filter_map(|map| map.get("object"));
+        let objects = objects.flat_map(Value::items).filter_map(Value::as_map);
+        level = objects.take(EMBEDDED).collect();
+        for object in &level {
+            if found.len() < EMBEDDED
+                && let Some(id) = object.get("id").and_then(Value::as_str)
+                && is_http_url(id)
+            {
+                found.push((id, *object));
+            }
+        }
+    }
+    found
+}
+
 /// The URL that a member's value is, or whose `id` it has.
 #[must_use]
 pub fn reference(value: Option<&Value>) -> Option<&str> {

@@ -27,6 +27,7 @@ pub mod refusal;
 pub mod registry;
 pub mod state;
 pub mod time;
+pub mod tombstone;
 pub mod trigger;
 pub mod trust;
 pub mod value;

@@ -31,18 +31,21 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// The activity of an entry, received at an offset and time, with its document. `actors` are the URLs
-    /// of those whose logs it joined there.
+    /// The activity of an entry, received at an offset and time, with its document, unless that is erased:
+    /// it is shown as nil then. `actors` are the URLs of those whose logs it joined there.
     #[must_use]
     pub fn new(
         activity: &Activity,
         offset: u64,
         received_ms: i64,
         actors: &[String],
-        mut document: Map,
+        document: Option<Map>,
     ) -> Self {
-        document.remove("proof");
-        document.remove("signature");
+        let act = document.map_or(Value::Nil, |mut document| {
+            document.remove("proof");
+            document.remove("signature");
+            Value::Map(document)
+        });
         let actors: List = actors.iter().map(|url| Value::from(&**url)).collect();
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         let cid = Cid::of_document(activity.digest).to_string();
@@ -59,7 +62,7 @@ impl Shown {
             ),
         ]);
         Self {
-            act: Value::Map(document),
+            act,
             env: Value::Map(env),
         }
     }
@@ -219,13 +222,14 @@ mod tests {
             mark: None,
             derived: None,
             defined_by: None,
+            embeds: None,
         }
     }
 
     fn shown(document: Map) -> Shown {
         let actors = ["https://a.example/actors/bob".to_owned()];
         let activity = activity("Create", Visibility::Public);
-        Shown::new(&activity, 7, 1_767_225_600_000, &actors, document)
+        Shown::new(&activity, 7, 1_767_225_600_000, &actors, Some(document))
     }
 
     #[test]

@@ -3,16 +3,19 @@
 //! The rows are typed here and laid out as bytes in one place, the store's schema. Everything in
 //! them is a fold of the journal. Deliberately absent: policy, caches and delivery progress.
 
+mod documents;
+
 use minicbor::{Decode, Encode};
 
 use crate::actor::ActorKind;
-use crate::address::Origin;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Relation};
 use crate::key::KeyRecord;
 use crate::trust::Trust;
+
+pub use documents::{Deleted, Erasure, Kept, Outcome, Seen, Waiting, host};
 
 /// Where an entry stands in the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -63,106 +66,6 @@ impl Actor {
     pub const fn is_gone(&self) -> bool {
         self.gone_ms.is_some()
     }
-}
-
-/// What is known of an activity that was kept.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Seen {
-    /// The entry.
-    #[n(0)]
-    pub at: At,
-    /// Whether it has a valid proof.
-    #[n(1)]
-    pub proved: bool,
-    /// The local logs that the entry itself joined.
-    #[n(2)]
-    pub joined: Vec<Joined>,
-    /// Where the document with a proof attached later stands.
-    #[n(3)]
-    pub with_proof: Option<At>,
-    /// What became of it, where it was kept for a definition or offers one.
-    #[n(4)]
-    pub outcome: Option<Outcome>,
-    /// The offset of the control entry that erased it.
-    #[n(5)]
-    pub erased: Option<u64>,
-}
-
-/// What became of an activity that was kept for a definition, or that offers one; with the offset of
-/// the control entry that says so.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub enum Outcome {
-    /// It passed when its verb was defined: folded at that offset.
-    #[n(0)]
-    Admitted(#[n(0)] u64),
-    /// What it offers became active.
-    #[n(1)]
-    Activated(#[n(0)] u64),
-    /// Nothing came of it in its time.
-    #[n(2)]
-    Expired(#[n(0)] u64),
-}
-
-/// For what an activity is kept.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub enum Waiting {
-    /// Until its verb is defined here.
-    #[n(0)]
-    Verb {
-        /// The verb.
-        #[n(0)]
-        verb: String,
-        /// The `Create` that defines it, as the activity itself says.
-        #[n(1)]
-        defined_by: Option<Digest>,
-    },
-    /// Until what it defines is trusted.
-    #[n(1)]
-    Trust {
-        /// What it defines.
-        #[n(0)]
-        kind: Kind,
-        /// Its name.
-        #[n(1)]
-        name: String,
-        /// The digest inside its CID.
-        #[n(2)]
-        definition: Digest,
-    },
-}
-
-/// An activity that is kept for a definition, or that offers one.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Kept {
-    /// The digest inside its CID.
-    #[n(0)]
-    pub digest: Digest,
-    /// Whose it is.
-    #[n(1)]
-    pub actor: String,
-    /// When it was received, Unix milliseconds.
-    #[n(2)]
-    pub received_ms: i64,
-    /// Its entry.
-    #[n(3)]
-    pub at: At,
-    /// For what.
-    #[n(4)]
-    pub waiting: Waiting,
-}
-
-impl Kept {
-    /// The host of its actor: another bound on what is kept.
-    #[must_use]
-    pub fn host(&self) -> String {
-        host(&self.actor)
-    }
-}
-
-/// The host, and port where it has one, of an actor; the whole text where it is no URL.
-#[must_use]
-pub fn host(actor: &str) -> String {
-    Origin::of(actor).map_or_else(|| actor.to_owned(), |origin| origin.authority().to_owned())
 }
 
 /// An accepted follower, for as long as it was one.
@@ -344,6 +247,14 @@ pub trait State {
             .activity_of_id(id)?
             .and_then(|activity| activity.effect))
     }
+    /// What an actor deleted under an `id`.
+    fn deleted(&self, id: &str, owner: &str) -> Result<Option<Deleted>, StateError>;
+    /// The first documents that hold a copy of what has this `id`, at most `limit`.
+    fn carriers(&self, id: &str, limit: usize) -> Result<Vec<Digest>, StateError>;
+    /// The header of a kept activity.
+    fn activity(&self, digest: &Digest) -> Result<Option<Box<Activity>>, StateError>;
+    /// All local logs that a kept activity joined.
+    fn logs_of(&self, digest: &Digest) -> Result<Vec<LogId>, StateError>;
     /// The actor of the activity kept under an `id`.
     fn actor_of(&self, id: &str) -> Result<Option<String>, StateError> {
         Ok(self.activity_of_id(id)?.map(|activity| activity.actor))
@@ -487,6 +398,14 @@ pub enum Row {
     KeptTotal { whose: String, total: u64 },
     /// Whose definitions are taken.
     Trust(Trust),
+    /// Something its owner deleted.
+    Deleted(Deleted),
+    /// The document of that entry holds a copy of what has this `id`.
+    Carrier {
+        id: String,
+        offset: u64,
+        digest: Digest,
+    },
     /// By the entry at this offset there is something of a document to overwrite.
     Erased { by: u64, digest: Digest },
     /// An entry that has to go out to others.

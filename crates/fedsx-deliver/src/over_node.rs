@@ -81,7 +81,8 @@ impl Outbound for OverNode {
             .outbox_entry(actor, offset)
             .map_err(|error| Fault::new(DOING, error))?;
         let Some(found) = found else { return Ok(None) };
-        let Some(activity) = found.stored.activity() else {
+        let activity = found.stored.activity().filter(|_| !found.stored.erased);
+        let Some(activity) = activity else {
             return Ok(None);
         };
         if matches!(
@@ -301,15 +302,20 @@ impl OverNode {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
+        let view = self.node.view();
+        let seen = view.state().seen(digest);
+        let seen = seen.map_err(|error| Fault::new(DOING, error))?;
+        if seen.is_none_or(|seen| seen.erased.is_some()) {
+            at_hand().retain(|(have, _)| have != digest);
+            return Ok(None);
+        }
         if let Some((_, body)) = at_hand().iter().find(|(have, _)| have == digest) {
             return Ok(Some(body.clone()));
         }
-        let stored = self
-            .node
-            .view()
+        let stored = view
             .stored(digest)
             .map_err(|error| Fault::new(DOING, error))?;
-        let Some(stored) = stored else {
+        let Some(stored) = stored.filter(|stored| !stored.erased) else {
             return Ok(None);
         };
         let body = match stored.notation {

@@ -21,7 +21,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::negotiate::{Media, is_unchanged};
-use crate::problem::Problem;
+use crate::problem::{Problem, SaysItself};
 
 /// How long others may keep an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +54,8 @@ pub(crate) struct Outgoing {
     keeping: Keeping,
     /// What the answer depends on.
     vary: &'static str,
+    /// Whether it is what is left of something: 410, not 200.
+    is_gone: bool,
 }
 
 /// On who asks, for what not everybody may read.
@@ -69,6 +71,16 @@ impl Outgoing {
             received: None,
             keeping: Keeping::Revalidated,
             vary: "Accept",
+            is_gone: false,
+        }
+    }
+
+    /// The Tombstone of something that was deleted.
+    pub(crate) fn gone(tombstone: Map) -> Self {
+        Self {
+            is_gone: true,
+            vary: BY_READER,
+            ..Self::made(tombstone)
         }
     }
 
@@ -81,9 +93,12 @@ impl Outgoing {
         }
     }
 
-    /// A kept document.
+    /// A kept document, or what is left of it.
     pub(crate) fn kept(stored: Stored, keeping: Keeping) -> Result<Self, Problem> {
         let mut map = stored.map()?;
+        if stored.erased {
+            return Ok(Self::gone(map));
+        }
         let (digest, received) = match (map.remove("signature"), stored.activity()) {
             (None, Some(activity)) => (activity.digest, Some((stored.notation, stored.document))),
             _ => (Digest::of(&document_bytes(&map)), None),
@@ -94,6 +109,7 @@ impl Outgoing {
             received,
             keeping,
             vary: BY_READER,
+            is_gone: false,
         })
     }
 
@@ -113,13 +129,18 @@ impl Outgoing {
         }
     }
 
-    /// The answer to a request with these headers: 200, or 304 when the reader has it already.
+    /// The answer to a request with these headers: 200, or 304 when the reader has it already; 410 with a
+    /// Tombstone.
     pub(crate) fn answer(self, request: &HeaderMap, media: Media) -> Response {
         let notation = media.notation();
         let etag = format!("\"{}.{notation}\"", Cid::of_document(self.digest));
         let etag = HeaderValue::try_from(etag).expect("a CID and a word are plain ASCII");
-        let unchanged = is_unchanged(request, &etag);
+        let unchanged = !self.is_gone && is_unchanged(request, &etag);
         let mut response = Response::new(Body::empty());
+        if self.is_gone {
+            *response.status_mut() = StatusCode::GONE;
+            response.extensions_mut().insert(SaysItself);
+        }
         let headers = response.headers_mut();
         headers.insert(ETAG, etag);
         headers.insert(VARY, HeaderValue::from_static(self.vary));

@@ -1,8 +1,8 @@
 //! Documents by their address: an activity or an object by its `id`, anything kept by its CID.
 //!
 //! Design, sections 9.1 and 11: what the reader may not read behaves as unknown, and every reader is
-//! the public as long as no GET is signed. Deliberately absent: tombstones, and bytes that are no
-//! document.
+//! the public as long as no GET is signed. Of what was deleted there is a Tombstone, and 410.
+//! Deliberately absent: bytes that are no document.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use fedsx_core::definition::Kind;
 use fedsx_core::entry::Visibility;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Authority};
+use fedsx_core::tombstone::tombstone;
 use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
 use fedsx_store::Stored;
@@ -48,6 +49,9 @@ pub(crate) async fn object(
     let read = move |node: &Node| {
         let url = node.instance().object_url(&name, &id);
         let stored = public(node.view().activity_of_object(&url)?)?;
+        if stored.erased {
+            return Ok(Outgoing::gone(object_left(node, &url, &stored)?));
+        }
         let object = embedded(&stored.map()?).ok_or_else(Problem::not_found)?;
         Ok(Outgoing::made(object).by_reader())
     };
@@ -107,6 +111,17 @@ fn definition(node: &Node, digest: &Digest) -> Result<Outgoing, Problem> {
     let genesis = genesis.filter(|active| active.authority == Authority::Genesis);
     let genesis = genesis.ok_or_else(Problem::not_found)?;
     Ok(Outgoing::named(genesis.definition.map().clone()))
+}
+
+/// What is left of an object that its owner deleted.
+fn object_left(node: &Node, url: &str, create: &Stored) -> Result<Map, Problem> {
+    let owner = create.activity().map(|create| &*create.actor);
+    let deleted = node
+        .view()
+        .state()
+        .deleted(url, owner.unwrap_or_default())?;
+    let former_type = deleted.as_ref().and_then(|was| was.former_type.as_deref());
+    Ok(tombstone(url, former_type, create.deleted_ms))
 }
 
 /// What everybody may read.

@@ -3,7 +3,8 @@
 //! The members are `type` (`urn:fedsx:refusal:CODE`, an opaque name that is compared and never
 //! looked up), `title` (the code in words), `status`, `detail` (what was wrong with this request),
 //! `code` (the refusal's stable code) and `requestId` (which our log lines carry too). Invariant:
-//! every answer of 400 and above is one of these, whoever made it. A route only says *what* it
+//! every answer of 400 and above is one of these, whoever made it, but for the Tombstone that answers 410
+//! where something was deleted. A route only says *what* it
 //! refuses; the text is written in one place, in `rendered`, where the request's id is known.
 //! Deliberately absent: the cause of a failure of ours, which is logged and never sent.
 
@@ -71,10 +72,15 @@ impl IntoResponse for Problem {
     }
 }
 
+/// In the extensions of an answer whose body is what is to be said, whatever its status.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaysItself;
+
 /// The refusal that an answer carries; `None` for an answer that is none.
 pub(crate) fn refusal_of(response: &mut Response) -> Option<Refusal> {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<SaysItself>().is_some() {
         return None;
     }
     let carried = response.extensions_mut().remove::<Refusal>();

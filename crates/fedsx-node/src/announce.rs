@@ -143,6 +143,9 @@ impl Subject {
 
 /// What an entry is about: of a `Create` or `Update` its object, else the activity itself.
 fn of_stored(stored: &Stored) -> Result<Found, Refusal> {
+    if stored.erased {
+        return Err(deleted());
+    }
     let map = stored.map().map_err(fault::read)?;
     let activity = stored.activity().ok_or_else(unknown_cid)?;
     let is_public = activity.visibility == Visibility::Public;
@@ -158,7 +161,7 @@ fn of_fetched(map: &Map) -> Result<Found, Refusal> {
     let recipients = Recipients::of(map)?;
     let is_public = visibility(&recipients, None) == Visibility::Public;
     match (text(map, "type"), owner) {
-        (Some("Tombstone"), _) => Err(Refusal::new(Code::Gone, "it was deleted by its author")),
+        (Some("Tombstone"), _) => Err(deleted()),
         _ if map.contains_key("inbox") => {
             let why = "that is an actor: name something it wrote, or `fedsx follow` it";
             Err(Refusal::new(Code::Unresolvable, why))
@@ -200,6 +203,10 @@ fn found(map: &Map, author: String, is_public: bool) -> Result<Found, Refusal> {
 
 fn text<'a>(map: &'a Map, member: &str) -> Option<&'a str> {
     map.get(member).and_then(Value::as_str)
+}
+
+fn deleted() -> Refusal {
+    Refusal::new(Code::Gone, "it was deleted by its author")
 }
 
 fn unknown_cid() -> Refusal {

@@ -50,6 +50,8 @@ pub enum Standing {
     Offered,
     /// The definition that it offers became active at that offset.
     Activated(u64),
+    /// Its owner deleted it: erased at that offset.
+    Erased(u64),
     /// In quarantine.
     Quarantined,
     /// Refused.
@@ -67,6 +69,7 @@ impl Standing {
             Self::Expired(_) => "expired",
             Self::Offered => "offered",
             Self::Activated(_) => "activated",
+            Self::Erased(_) => "erased",
             Self::Quarantined => "quarantined",
             Self::Refused => "refused",
         }
@@ -76,9 +79,10 @@ impl Standing {
     #[must_use]
     pub const fn offset(self) -> Option<u64> {
         match self {
-            Self::Admitted(offset) | Self::Expired(offset) | Self::Activated(offset) => {
-                Some(offset)
-            }
+            Self::Admitted(offset)
+            | Self::Expired(offset)
+            | Self::Activated(offset)
+            | Self::Erased(offset) => Some(offset),
             _ => None,
         }
     }
@@ -188,7 +192,10 @@ impl Node {
             .state()
             .kept(stored.header.offset)
             .map_err(fault::state)?;
+        let seen = view.state().seen(&digest).map_err(fault::state)?;
+        let erased = seen.and_then(|seen| seen.erased);
         let standing = match (outcome, &kept, &activity.effect) {
+            _ if let Some(erasure) = erased => Standing::Erased(erasure.offset),
             (Some(Outcome::Admitted(offset)), ..) => Standing::Admitted(offset),
             (Some(Outcome::Activated(offset)), ..) => Standing::Activated(offset),
             (Some(Outcome::Expired(offset)), ..) => Standing::Expired(offset),

@@ -22,6 +22,7 @@ use fedsx_discovery::pool::Purpose;
 use fedsx_store::{AppendError, Arriving, Priority};
 use http::HeaderMap;
 
+use crate::erasure::is_deletion;
 use crate::learning::News;
 use crate::programs::Question;
 use crate::{Known, Node, fault};
@@ -133,9 +134,13 @@ impl Node {
                     }
                     let news = News::of(&draft.activity);
                     let changed = changed_actor(&draft.activity);
+                    let deletes = is_deletion(draft.activity.effect.as_ref());
                     match self.append(*draft, arriving.take()).await {
                         Ok(status) => {
                             self.0.learning.appended(&news);
+                            if deletes {
+                                self.deleted().await;
+                            }
                             if let Some(actor) = changed {
                                 // What it pushed changes nothing by itself.
                                 self.0.peers.expire(&actor);

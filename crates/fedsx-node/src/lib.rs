@@ -8,6 +8,7 @@
 mod actors;
 mod announce;
 mod document;
+mod erasure;
 mod explain;
 mod farewell;
 mod fault;
@@ -90,6 +91,7 @@ struct Inner {
     folds: Folds,
     triggers: Triggers,
     learning: learning::Learning,
+    erasing: erasure::Erasing,
     quarantine: Arc<Quarantine>,
     refusals: refusals::Refusals,
     /// Who writes next as each actor.
@@ -122,6 +124,7 @@ impl Node {
             folds: Folds::new(parts.store.view(), parts.store.projections()),
             triggers: Triggers::new(parts.store.projections()),
             learning: learning::Learning::default(),
+            erasing: erasure::Erasing::default(),
             quarantine: parts.store.quarantine(),
             refusals: refusals::Refusals::default(),
             pens: Mutex::default(),

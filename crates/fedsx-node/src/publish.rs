@@ -15,6 +15,7 @@ use fedsx_core::value::Map;
 use fedsx_store::{Answer, AppendError, Appended, Priority};
 use uuid::{Builder, Uuid};
 
+use crate::erasure::is_deletion;
 use crate::programs::Question;
 use crate::{Known, Node, fault};
 
@@ -97,6 +98,8 @@ struct Queued {
     published: Published,
     /// Whether the registry has to be brought up after it.
     defines: bool,
+    /// Whether something is to be erased after it.
+    deletes: bool,
 }
 
 /// The longest idempotency key, bytes.
@@ -172,6 +175,7 @@ impl Node {
             Origin::Own(effect) => (Some(effect), None),
             Origin::Derived(derivation) => (None, Some(derivation)),
         };
+        let document = &*self.as_deletion(actor, document)?;
         let mut tries = 0;
         loop {
             let making = Making {
@@ -199,6 +203,9 @@ impl Node {
                     published.offset = offset;
                     if queued.defines {
                         self.take_up_definitions()?;
+                    }
+                    if queued.deletes {
+                        self.deleted().await;
                     }
                     return Ok(published);
                 }
@@ -264,6 +271,7 @@ impl Node {
         let mut draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
         draft.activity.definitions = definitions;
         let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));
+        let deletes = is_deletion(draft.activity.effect.as_ref());
         // A definition is judged by what can't change.
         let is_judged = making.own.is_none() && !defines;
         draft.judged_as_of = is_judged.then(|| making.registry.through());
@@ -284,6 +292,7 @@ impl Node {
             answer,
             published,
             defines,
+            deletes,
         })
     }
 

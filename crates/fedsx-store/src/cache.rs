@@ -3,7 +3,7 @@
 //!
 //! Invariant: a row is put here only if nothing was committed to these tables since it was read, and
 //! what a batch changes is forgotten before the batch is answered; so whoever was answered reads what
-//! it wrote. The ids of all activities are kept besides, as a filter: see known.rs.
+//! it wrote. The ids of all activities, and of all that was deleted, are kept besides, as a filter: see known.rs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,11 +35,14 @@ pub(crate) struct RowCache {
     ids: KnownIds,
 }
 
-/// The id in a key of [`Table::Id`].
+/// The tables whose keys begin with an id, and that hardly any id has a row in.
+const OF_IDS: [Table; 2] = [Table::Id, Table::Deleted];
+
+/// The id in a key of these tables.
 fn id_of(key: &[u8]) -> Option<&IdHash> {
-    let (table, id) = key.split_first()?;
-    let id = id.try_into().ok()?;
-    (*table == Table::Id as u8).then_some(id)
+    let (table, rest) = key.split_first()?;
+    let is_of_id = OF_IDS.iter().any(|of| *of as u8 == *table);
+    rest.first_chunk().filter(|_| is_of_id)
 }
 
 impl RowCache {
@@ -69,19 +72,22 @@ impl RowCache {
         engine: &dyn Engine,
         stopped: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
-        let end = [Table::Id as u8 + 1];
-        let mut from = vec![Table::Id as u8];
-        while !stopped() {
-            let rows = engine.scan(&from, &end, LEARNED_AT_ONCE, false)?;
-            self.learn(rows.iter().map(|(key, _)| key));
-            match rows.last() {
-                Some((last, _)) if rows.len() == LEARNED_AT_ONCE => from = prefix_end(last),
-                _ => {
-                    self.ids.complete();
-                    break;
+        for table in OF_IDS {
+            let end = [table as u8 + 1];
+            let mut from = vec![table as u8];
+            loop {
+                if stopped() {
+                    return Ok(());
+                }
+                let rows = engine.scan(&from, &end, LEARNED_AT_ONCE, false)?;
+                self.learn(rows.iter().map(|(key, _)| key));
+                match rows.last() {
+                    Some((last, _)) if rows.len() == LEARNED_AT_ONCE => from = prefix_end(last),
+                    _ => break,
                 }
             }
         }
+        self.ids.complete();
         Ok(())
     }
 

@@ -18,7 +18,8 @@ use crate::journal::{Directory, JournalReader, Torn};
 use crate::lock::DirectoryLock;
 use crate::schema::{DELIVERY, Table};
 use crate::store::{Report, StoreError, StoreOptions, io_error, open_applied, remove_index};
-use crate::view::{ReadError, Stored, stored};
+use crate::stored::{Stored, stored};
+use crate::view::ReadError;
 
 /// What `verify` found.
 #[derive(Debug, Default)]
@@ -223,7 +224,7 @@ impl Check {
                 self.joined(offset, joined);
                 Ok(())
             }
-            Subject::Control(Control::Erased { digest }) => {
+            Subject::Control(Control::Erased { digest, .. }) => {
                 self.covered.insert(*digest);
                 Ok(())
             }

@@ -7,7 +7,8 @@ use fedsx_core::value::{Map, Value};
 use crate::engine::prefix_end;
 use crate::index;
 use crate::schema::{Table, defined_key, key};
-use crate::view::{ReadError, Stored, View};
+use crate::stored::Stored;
+use crate::view::{ReadError, View};
 
 /// Rows read at once.
 const ROWS: usize = 256;

@@ -11,17 +11,27 @@ use std::sync::Arc;
 
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Header, Subject};
-use fedsx_core::state::State;
+use fedsx_core::state::{Deleted, State as _};
 
 use crate::engine::{Batch, Engine, prefix_end};
 use crate::index::{Index, decode};
 use crate::journal::{Eraser, Journal, JournalReader, Place};
-use crate::schema::{EvidenceRow, Table, key, url_hash};
+use crate::schema::{EvidenceRow, Table, carrier_key, key, url_hash};
 use crate::store::at_place;
-use crate::view::ReadError;
+use crate::view::{ReadError, View};
 
 /// Documents erased between two syncs.
 const AT_ONCE: usize = 64;
+
+/// How far the overwriting has come.
+fn overwritten_key() -> Vec<u8> {
+    key(Table::Meta, &[b"erased"])
+}
+
+/// Up to which deletion every copy is on record as erased.
+fn carried_out_key() -> Vec<u8> {
+    key(Table::Meta, &[b"deleted"])
+}
 
 /// The one walk.
 #[derive(Debug)]
@@ -46,7 +56,7 @@ impl Erasure {
     /// # Errors
     /// When the index can't be read, or a payload not be overwritten; the place stays before it.
     pub(crate) fn step(&self) -> Result<bool, ReadError> {
-        let place_key = key(Table::Meta, &[b"erased"]);
+        let place_key = overwritten_key();
         let from = match self.engine.get(&place_key)? {
             Some(last) => prefix_end(&last),
             None => key(Table::Erased, &[]),
@@ -89,4 +99,100 @@ impl Erasure {
         places.extend(contradicting.map(|row| at_place(row.at)));
         Ok(())
     }
+}
+
+/// Something deleted, and its place in the order in which things were.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// What.
+    pub deleted: Deleted,
+    place: Vec<u8>,
+}
+
+impl View {
+    /// The next deletion of which copies may not be on record as erased, in the order of the journal.
+    ///
+    /// # Errors
+    /// When the index can't be read; so for all of these.
+    pub fn next_deletion(&self) -> Result<Option<Deletion>, ReadError> {
+        let from = match self.engine.get(&carried_out_key())? {
+            Some(last) => prefix_end(&last),
+            None => key(Table::Deletion, &[]),
+        };
+        let end = prefix_end(&key(Table::Deletion, &[]));
+        let rows = self.engine.scan(&from, &end, 1, false)?;
+        let Some((place, _)) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let row = place.get(9..).unwrap_or_default();
+        let deleted = self.index.row(&key(Table::Deleted, &[row]))?;
+        Ok(deleted.map(|deleted| Deletion { deleted, place }))
+    }
+
+    /// Every copy of it is on record as erased. Kept beside the rows that the journal folds into: an index
+    /// made anew has no place, and all deletions are looked at again.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn carried_out(&self, deletion: Deletion) -> Result<(), ReadError> {
+        let mut batch = Batch::new();
+        batch.put(carried_out_key(), deletion.place);
+        Ok(self.engine.commit(batch)?)
+    }
+
+    /// What holds a copy of what has this `id`, by its entry's offset, behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn carriers(
+        &self,
+        id: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Digest)>, ReadError> {
+        let end = prefix_end(&key(Table::Carrier, &[&url_hash(id)]));
+        let from = carrier_key(id, after.saturating_add(1));
+        let rows = self.engine.scan(&from, &end, limit, false)?;
+        let carriers = rows.iter().filter_map(|(key, digest)| {
+            let (_, offset) = key.split_last_chunk()?;
+            let digest = <[u8; 32]>::try_from(&digest[..]).ok()?;
+            Some((u64::from_be_bytes(*offset), Digest::from(digest)))
+        });
+        Ok(carriers.collect())
+    }
+
+    /// The documents that entries behind `after` and up to `through` erased, with the offsets of these
+    /// entries, at most `limit`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn erased_between(
+        &self,
+        after: u64,
+        through: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Digest)>, ReadError> {
+        let place = |offset: u64| key(Table::Erased, &[&offset.saturating_add(1).to_be_bytes()]);
+        let rows = self
+            .engine
+            .scan(&place(after), &place(through), limit, false)?;
+        rows.iter()
+            .map(|(key, digest)| Ok((offset_of(key), decode(digest)?)))
+            .collect()
+    }
+
+    /// The offset up to which everything that is erased is overwritten as well.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn overwritten_through(&self) -> Result<u64, ReadError> {
+        let place = self.engine.get(&overwritten_key())?;
+        Ok(place.map_or(0, |key| offset_of(&key)))
+    }
+}
+
+/// The offset in a key of [`Table::Erased`].
+fn offset_of(key: &[u8]) -> u64 {
+    let offset = key.get(1..).and_then(|rest| rest.first_chunk());
+    offset.map_or(0, |offset| u64::from_be_bytes(*offset))
 }

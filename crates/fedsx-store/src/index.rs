@@ -9,8 +9,8 @@ use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
 use fedsx_core::follow::{Direction, Owed, Relation};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
-    Actor, At, Blocks, Follower, Kept, OutboxTotals, RelationTotals, Seen, State, StateError,
-    Subscription, TriggerTotals,
+    Actor, At, Blocks, Deleted, Follower, Kept, OutboxTotals, RelationTotals, Seen, State,
+    StateError, Subscription, TriggerTotals,
 };
 use fedsx_core::trust::Trust;
 use minicbor::Decode;
@@ -259,6 +259,31 @@ impl<R: Rows> State for Index<R> {
                 .get(&schema::placed_key(digest, log))
                 .map_err(state_error)?
                 .is_some())
+    }
+
+    fn deleted(&self, id: &str, owner: &str) -> Result<Option<Deleted>, StateError> {
+        let row: Option<Deleted> = self.row(&schema::deleted_key(id, owner))?;
+        Ok(row.filter(|row| row.id == id && row.owner == owner))
+    }
+
+    fn carriers(&self, id: &str, limit: usize) -> Result<Vec<Digest>, StateError> {
+        let rows = self.scan(&key(Table::Carrier, &[&url_hash(id)]), limit, false)?;
+        let digests = rows
+            .iter()
+            .map(|(_, digest)| Ok(Digest::from(fixed(digest)?)));
+        digests.collect()
+    }
+
+    fn activity(&self, digest: &Digest) -> Result<Option<Box<Activity>>, StateError> {
+        self.header_of(digest)
+    }
+
+    fn logs_of(&self, digest: &Digest) -> Result<Vec<LogId>, StateError> {
+        let joined = self.seen(digest)?.map(|seen| seen.joined);
+        let joined = joined.into_iter().flatten().map(|joined| joined.log);
+        let placed = self.scan(&key(Table::Placed, &[digest.as_bytes()]), usize::MAX, false)?;
+        let placed = placed.iter().filter_map(|(key, _)| schema::placed_log(key));
+        Ok(joined.chain(placed).collect())
     }
 
     fn digest_of_id(&self, id: &str) -> Result<Option<Digest>, StateError> {

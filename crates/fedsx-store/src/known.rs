@@ -1,4 +1,4 @@
-//! Which `id`s are certainly new: a Bloom filter over the ids of all activities, so that an activity
+//! Which `id`s are certainly new: a Bloom filter over the ids of all activities and of all that was deleted, so that an activity
 //! that arrives for the first time, as nearly all do, costs no look into the engine.
 //!
 //! Invariant: once it is complete, every id that the index shows is in it, because the writer adds an
@@ -22,7 +22,7 @@ const PROBES: u32 = 7;
 /// Bits of a hash that choose one of the 512 bits of a block.
 const PROBE_BITS: u32 = 9;
 
-/// The ids of all activities.
+/// The ids of all activities, and of all that was deleted.
 #[derive(Debug, Default)]
 pub(crate) struct KnownIds {
     parts: RwLock<Vec<Arc<Part>>>,

@@ -24,14 +24,17 @@ mod queue;
 mod recent;
 pub mod schema;
 mod store;
+mod stored;
 mod triggers;
 pub mod vault;
 mod view;
 mod writer;
 
+pub use erasure::Deletion;
 pub use genesis::compare_genesis;
 pub use kept::KeptUnder;
 pub use queue::{AppendError, Appended, Priority};
 pub use store::{Report, Store, StoreError, StoreOptions, recorded_url};
-pub use view::{InLog, ReadError, SeqRange, Stored, Tail, View};
+pub use stored::Stored;
+pub use view::{InLog, ReadError, SeqRange, Tail, View};
 pub use writer::{Answer, Arriving, WriterError, WriterHandle};

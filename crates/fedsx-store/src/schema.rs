@@ -15,7 +15,7 @@ use crate::engine::Batch;
 use crate::kept;
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The first byte of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +81,12 @@ pub enum Table {
     LastDefined = 0x1d,
     /// Offset → the digest of a document of which that entry leaves something to overwrite.
     Erased = 0x20,
+    /// Hash of the `id` of what was deleted, hash of its owner → [`fedsx_core::state::Deleted`].
+    Deleted = 0x21,
+    /// Hash of the `id` of something, offset → the digest of a document that holds a copy of it.
+    Carrier = 0x22,
+    /// Offset of a `Delete`, the two hashes → nothing: in which order things were deleted.
+    Deletion = 0x23,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -239,6 +245,18 @@ pub fn subscription_key(actor: ActorNo, subscribe: &Digest) -> Vec<u8> {
     )
 }
 
+/// The key of what an owner deleted.
+#[must_use]
+pub fn deleted_key(id: &str, owner: &str) -> Vec<u8> {
+    key(Table::Deleted, &[&url_hash(id), &url_hash(owner)])
+}
+
+/// The key of a copy of what has this `id`, in the document of the entry at an offset.
+#[must_use]
+pub fn carrier_key(id: &str, offset: u64) -> Vec<u8> {
+    key(Table::Carrier, &[&url_hash(id), &offset.to_be_bytes()])
+}
+
 /// The key of what an entry keeps for a definition.
 #[must_use]
 pub fn kept_key(offset: u64) -> Vec<u8> {
@@ -310,9 +328,7 @@ pub fn write(row: Row, batch: &mut Batch) {
                 }),
             );
         }
-        Row::Erased { by, digest } => {
-            batch.put(key(Table::Erased, &[&by.to_be_bytes()]), encode(digest));
-        }
+        Row::Erased { .. } | Row::Deleted(_) | Row::Carrier { .. } => write_of_erasure(row, batch),
         Row::FanOut { offset, actor } => {
             batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));
         }
@@ -343,6 +359,25 @@ fn write_defined(defined: Defined, batch: &mut Batch) {
     batch.put(object, encode(defined.at));
     batch.put(key(Table::LastDefined, &[]), encode(defined.offset));
     batch.put(defined_key(defined.offset), encode(defined));
+}
+
+/// The rows of what is deleted and erased.
+fn write_of_erasure(row: Row, batch: &mut Batch) {
+    match row {
+        Row::Erased { by, digest } => {
+            batch.put(key(Table::Erased, &[&by.to_be_bytes()]), encode(digest));
+        }
+        Row::Deleted(deleted) => {
+            let row = deleted_key(&deleted.id, &deleted.owner);
+            let offset = deleted.offset.to_be_bytes();
+            batch.put(key(Table::Deletion, &[&offset, &row[1..]]), []);
+            batch.put(row, encode(deleted));
+        }
+        Row::Carrier { id, offset, digest } => {
+            batch.put(carrier_key(&id, offset), *digest.as_bytes());
+        }
+        other => unreachable!("{other:?} is laid out by `write`"),
+    }
 }
 
 /// The rows of subscriptions and triggers.

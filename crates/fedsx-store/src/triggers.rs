@@ -11,7 +11,8 @@ use crate::engine::Batch;
 use crate::index;
 use crate::projections::{ProjectionError, Projections};
 use crate::schema::Table;
-use crate::view::{ReadError, Stored, View};
+use crate::stored::Stored;
+use crate::view::{ReadError, View};
 
 impl View {
     /// The subscriptions of all local actors, also those that have ended.

@@ -6,13 +6,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fedsx_core::actor::tombstone;
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{Activity, ActorNo, Control, Header, LogId, Subject};
+use fedsx_core::entry::{ActorNo, LogId};
 use fedsx_core::follow::{Direction, Owed, Phase, Relation};
-use fedsx_core::notation::{Notation, NotationError, read_document};
-use fedsx_core::state::{Actor, At, Follower, State, StateError};
+use fedsx_core::notation::NotationError;
+use fedsx_core::state::{Actor, At, Follower, Seen, State, StateError};
 use fedsx_core::value::{Map, Value};
 use tokio::sync::watch;
 
@@ -21,6 +20,7 @@ use crate::engine::{Engine, EngineError, prefix_end};
 use crate::index::{self, Index};
 use crate::journal::{JournalError, JournalReader, Place};
 use crate::schema::{self, Of, Table, key, log_key, log_prefix};
+use crate::stored::{Stored, stored};
 
 /// Reads everything that is applied. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -62,43 +62,6 @@ pub enum ReadError {
     /// An actor whose document is not where its row says.
     #[error("the document of actor {0} is missing")]
     NoActorDocument(String),
-}
-
-/// An entry of the journal with its document.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// The header.
-    pub header: Header,
-    /// The document's bytes as received; empty for most control entries.
-    pub document: Bytes,
-    /// The notation of the bytes.
-    pub notation: Notation,
-    /// Whether the document was erased.
-    pub erased: bool,
-}
-
-impl Stored {
-    /// The activity's header, unless this is a control entry.
-    #[must_use]
-    pub fn activity(&self) -> Option<&Activity> {
-        match &self.header.subject {
-            Subject::Activity(activity) => Some(activity),
-            Subject::Control(_) => None,
-        }
-    }
-
-    /// The document.
-    ///
-    /// # Errors
-    /// [`ReadError::Document`].
-    pub fn map(&self) -> Result<Map, ReadError> {
-        read_document(self.notation, &self.document, self.document.len()).map_err(|source| {
-            ReadError::Document {
-                offset: self.header.offset,
-                source,
-            }
-        })
-    }
 }
 
 /// A part of a log, by sequence, both ends exclusive.
@@ -228,7 +191,8 @@ impl View {
         }
     }
 
-    /// The entry of a document, with its proof where one was attached later.
+    /// The entry of a document, with its proof where one was attached later; where it is erased, with what
+    /// is left of it.
     ///
     /// # Errors
     /// As above.
@@ -236,13 +200,7 @@ impl View {
         let Some(seen) = self.index.seen(digest)? else {
             return Ok(None);
         };
-        let mut stored = self.at(seen.at)?;
-        if let Some(proved) = seen.with_proof {
-            let proved = self.at(proved)?;
-            stored.document = proved.document;
-            stored.notation = proved.notation;
-        }
-        Ok(Some(stored))
+        Ok(Some(self.completed(self.at(seen.at)?, &seen)?))
     }
 
     /// The entry kept under an activity's `id`.
@@ -360,7 +318,7 @@ impl View {
                 Ordering::Equal => {
                     return Ok(Some(InLog {
                         seq,
-                        stored: self.at(at)?,
+                        stored: self.complete(self.at(at)?)?,
                     }));
                 }
                 Ordering::Less => low = seq + 1,
@@ -463,40 +421,28 @@ impl View {
         stored(self.journal.read(place)?)
     }
 
-    /// The same entry with the proof that came later, if one did.
+    /// The same entry with the proof that came later, if one did; of one that is erased, what is left.
     fn complete(&self, stored: Stored) -> Result<Stored, ReadError> {
-        let Some(activity) = stored.activity() else {
-            return Ok(stored);
+        let seen = match stored.activity() {
+            Some(activity) => self.index.seen(&activity.digest)?,
+            None => None,
         };
-        if matches!(
-            activity.authenticated,
-            fedsx_core::entry::Authenticated::Local | fedsx_core::entry::Authenticated::Proof
-        ) {
-            return Ok(stored);
+        match seen {
+            Some(seen) => self.completed(stored, &seen),
+            None => Ok(stored),
         }
-        let digest = activity.digest;
-        Ok(self.stored(&digest)?.unwrap_or(stored))
     }
-}
 
-/// Reads a frame as an entry.
-pub(crate) fn stored(frame: crate::journal::Frame) -> Result<Stored, ReadError> {
-    let offset = frame.offset;
-    let header =
-        Header::decode(&frame.header).map_err(|source| ReadError::Header { offset, source })?;
-    let notation = match &header.subject {
-        Subject::Activity(activity) => activity.notation,
-        Subject::Control(
-            Control::ProofAttached { notation, .. } | Control::Equivocation { notation, .. },
-        ) => *notation,
-        Subject::Control(_) => Notation::Json,
-    };
-    Ok(Stored {
-        header,
-        document: frame.payload,
-        notation,
-        erased: frame.erased,
-    })
+    fn completed(&self, mut stored: Stored, seen: &Seen) -> Result<Stored, ReadError> {
+        if let Some(erasure) = seen.erased {
+            stored.erase(Some(erasure.deleted_ms));
+        } else if let Some(proved) = seen.with_proof {
+            let proved = self.at(proved)?;
+            stored.document = proved.document;
+            stored.notation = proved.notation;
+        }
+        Ok(stored)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //! fetches or waits. A failed write or sync is final: everything that waits is refused, and so is
 //! everything after.
 
+mod bound;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,7 +16,6 @@ use fedsx_core::apply::apply;
 use fedsx_core::cid::Digest;
 use fedsx_core::decide::{Draft, Recheck, recheck};
 use fedsx_core::entry::{Activity, Control, Header, Joined, LogId, Subject};
-use fedsx_core::limits;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{At, State, StateError};
 use tokio::sync::{oneshot, watch};
@@ -26,11 +27,8 @@ use crate::journal::{Journal, JournalError, Places};
 use crate::queue::{AppendError, Appended, Priority, Queue, Reply, Work};
 use crate::recent::Recent;
 use crate::schema::{self, Table, key};
+use bound::size_bound;
 
-/// Beside its strings, logs and payload, what an entry takes in a batch at most, bytes.
-const ENTRY_OVERHEAD: usize = 512;
-/// What a place in a log takes in a header at most, bytes.
-const LOG_BYTES: usize = 32;
 /// What a batch takes beside its entries, bytes.
 const BATCH_OVERHEAD: u64 = 64;
 
@@ -455,44 +453,4 @@ fn overlay<'a>(engine: &'a Arc<dyn Engine>, batch: &'a Pending) -> Index<Overlay
 /// The key under which the index says how far it is applied.
 pub(crate) fn applied_key() -> Vec<u8> {
     key(Table::Meta, &[b"applied"])
-}
-
-/// What an input takes in the journal at most, bytes: twice, because a proof may be attached and the
-/// activity placed besides.
-fn size_bound(work: &Work) -> u64 {
-    let (strings, logs) = match work {
-        Work::Append(draft) => (header_strings(&draft.activity), draft.logs.len()),
-        Work::Place { logs, .. } => (0, logs.len()),
-        Work::Control { control, .. } => {
-            let bytes = minicbor::to_vec(control).expect("writing to a Vec can't fail");
-            (bytes.len(), 0)
-        }
-    };
-    (2 * (ENTRY_OVERHEAD + strings + LOG_BYTES * logs + work.payload_len())) as u64
-}
-
-/// The strings of a header, which are all of it but some numbers.
-fn header_strings(activity: &Activity) -> usize {
-    let lists = [&activity.hidden, &activity.audience];
-    let lists: usize = lists.into_iter().flatten().map(|url| url.len() + 8).sum();
-    // An effect names at most four URLs, and an actor's beginning a few keys.
-    let effect = if activity.effect.is_some() {
-        4 * limits::URL_BYTES + 4_096
-    } else {
-        0
-    };
-    let object = activity.object_id.as_ref().map_or(0, String::len);
-    let key = activity.key.as_ref().map_or(0, String::len);
-    let derived = activity.derived.as_ref();
-    let derived = derived.map_or(0, |derived| derived.source_actor.len() + 96);
-    let digests = 40 * (activity.definitions.len() + 1);
-    derived
-        + digests
-        + activity.id.len()
-        + activity.verb.len()
-        + activity.actor.len()
-        + object
-        + key
-        + lists
-        + effect
 }

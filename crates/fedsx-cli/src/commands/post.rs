@@ -1,4 +1,4 @@
-//! `post`, `publish`, `announce` and `endorse`.
+//! `post`, `publish`, `announce`, `endorse` and `delete`.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use fedsx_core::notation::{self, Notation};
 use fedsx_core::value::{Map, Value};
 
 use super::connect::connect;
-use crate::args::{Announce, Endorse, Global, Post, Visibility};
+use crate::args::{Announce, Delete, Endorse, Global, Post, Visibility};
 use crate::failure::Failure;
 use crate::output::{published_value, stdout};
 
@@ -88,6 +88,18 @@ pub(crate) async fn endorse(global: &Global, endorse: Endorse) -> anyhow::Result
     let answer = client.endorse(request).await.map_err(Failure::from)?;
     let published = answer.published.context("the server sent no activity")?;
     say(global, "endorsed", &published)
+}
+
+/// Deletes what an actor made.
+pub(crate) async fn delete(global: &Global, delete: Delete) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::DeleteRequest {
+        actor: delete.name,
+        cid_or_url: delete.what,
+    };
+    let answer = client.delete(request).await.map_err(Failure::from)?;
+    let published = answer.published.context("the server sent no activity")?;
+    say(global, "deleted", &published)
 }
 
 /// Writes what publishing answered.

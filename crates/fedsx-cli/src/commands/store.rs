@@ -132,7 +132,9 @@ fn dumped_value(stored: &Stored) -> Map {
         Subject::Activity(activity) => activity_members(&mut value, activity),
         Subject::Control(control) => control_members(&mut value, control),
     }
-    if !stored.document.is_empty() {
+    if stored.erased {
+        value.insert("erased", true);
+    } else if !stored.document.is_empty() {
         match stored.map() {
             Ok(document) => value.insert("document", document),
             Err(error) => value.insert("unreadable", error.to_string()),
@@ -201,7 +203,7 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("definitions", definitions.collect::<Vec<_>>());
         }
-        Control::Expired { digest } | Control::Erased { digest } => {
+        Control::Expired { digest } | Control::Erased { digest, .. } => {
             value.insert("cid", Cid::of_document(*digest).to_string());
         }
         Control::Trust { trust } => {
@@ -305,8 +307,9 @@ fn dumped_line(stored: &Stored) -> String {
         }
         Subject::Control(control) => control_kind(control).to_owned(),
     };
+    let erased = if stored.erased { "  erased" } else { "" };
     format!(
-        "{:>6}  {}  {what}",
+        "{:>6}  {}  {what}{erased}",
         stored.header.offset,
         clock(stored.header.received_ms)
     )

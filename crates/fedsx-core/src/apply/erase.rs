@@ -7,11 +7,17 @@
 
 use super::Moment;
 use crate::cid::Digest;
-use crate::state::{Row, Seen, StateError};
+use crate::entry::{Activity, Effect};
+use crate::state::{Deleted, Erasure, Row, Seen, StateError};
 
 impl Moment<'_> {
     /// A kept document is erased. Of one that is not kept, or is erased already, nothing changes.
-    pub(super) fn erase(&self, digest: &Digest, rows: &mut Vec<Row>) -> Result<(), StateError> {
+    pub(super) fn erase(
+        &self,
+        digest: &Digest,
+        deleted_ms: i64,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
         let seen = self.state.seen(digest)?;
         let Some(seen) = seen.filter(|seen| seen.erased.is_none()) else {
             return Ok(());
@@ -23,11 +29,44 @@ impl Moment<'_> {
         rows.push(Row::Seen {
             digest: *digest,
             seen: Seen {
-                erased: Some(self.offset),
+                erased: Some(Erasure {
+                    offset: self.offset,
+                    deleted_ms,
+                }),
                 ..seen
             },
         });
         self.overwrite(digest, rows);
+        Ok(())
+    }
+
+    /// The actor of a `Delete` takes something back, and what goes with it. The first word holds.
+    pub(super) fn deleted(
+        &self,
+        delete: &Activity,
+        effect: &Effect,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Effect::Deleted {
+            object,
+            with,
+            former_type,
+        } = effect
+        else {
+            return Ok(());
+        };
+        let with = with.iter().map(|with| (with, &None));
+        for (id, former_type) in std::iter::once((object, former_type)).chain(with) {
+            if self.state.deleted(id, &delete.actor)?.is_none() {
+                rows.push(Row::Deleted(Deleted {
+                    id: id.clone(),
+                    owner: delete.actor.clone(),
+                    former_type: former_type.clone(),
+                    offset: self.offset,
+                    deleted_ms: delete.published_ms,
+                }));
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::refusal::{Code, Refusal};
 use crate::state::{State, StateError};
 use crate::value::{Map, Value};
 
-use super::DecideError;
+use super::{DecideError, erase};
 
 /// What the kernel makes of an activity.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,6 +38,9 @@ pub const fn is_proved(authenticated: Authenticated) -> bool {
 /// # Errors
 /// `not-authorised`, or `envelope` where the verb needs an object that is not there.
 pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    if erase::is_farewelled(facts.state, envelope)? {
+        return Ok(Meaning::Ignored("its owner has deleted it"));
+    }
     match envelope.verb.as_str() {
         "Follow" => follow(facts, envelope),
         "Accept" | "Reject" => answer(facts, envelope),
@@ -49,7 +52,7 @@ pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideErr
                 actor: envelope.actor.clone(),
             }))
         }
-        "Delete" => owns_object(facts, envelope).map(|()| Meaning::Plain),
+        "Delete" => erase::delete(facts, envelope),
         "Create" => {
             created_by_actor(envelope)?;
             define(facts, envelope)
@@ -308,7 +311,7 @@ fn may_define(state: &dyn State, actor: &str) -> Result<bool, StateError> {
 }
 
 /// Only the owner may update or delete: by what is kept of the object, else by its origin.
-fn owns_object(facts: Facts<'_>, envelope: &Envelope) -> Result<(), DecideError> {
+pub(super) fn owns_object(facts: Facts<'_>, envelope: &Envelope) -> Result<(), DecideError> {
     let id = object_id(envelope)?;
     if id == envelope.actor {
         return Ok(());

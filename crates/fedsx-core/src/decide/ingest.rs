@@ -5,7 +5,7 @@ use crate::address::{Instance, same_origin};
 use crate::audience::{is_public, visibility};
 use crate::cid::Digest;
 use crate::decide::authority::{self, Meaning, is_proved};
-use crate::decide::{DecideError, Decision, Draft, Facts};
+use crate::decide::{DecideError, Decision, Draft, Facts, erase};
 use crate::entry::{Activity, ActorNo, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, reference};
 use crate::evidence::{Delivery, Judged, Need, Verified, authenticate};
@@ -328,6 +328,14 @@ impl Here<'_> {
                 }
             }
         }
+        if let Some(Effect::Deleted { object, .. }) = effect {
+            for log in erase::inboxes(facts.state, object, &envelope.actor)? {
+                let is_target = self.target.is_none_or(|target| target.no == log.actor);
+                if is_target && !actors.contains(&log.actor) {
+                    actors.push(log.actor);
+                }
+            }
+        }
         let mut logs = Vec::with_capacity(actors.len());
         for actor in actors {
             let blocks = facts.state.blocks(actor, &envelope.actor)?;
@@ -428,6 +436,7 @@ fn activity(
         notation: document.notation,
         joined: Vec::new(),
         hidden: Vec::new(),
+        embeds: erase::copies(&document.map, envelope, effect.as_ref()),
         effect,
         fan_out: false,
         backfilled: false,

@@ -8,7 +8,7 @@ use crate::audience::{PUBLIC, parts, visibility};
 use crate::cid::Cid;
 use crate::context;
 use crate::decide::authority::{self, Meaning, is_definition};
-use crate::decide::{DecideError, Draft, Facts};
+use crate::decide::{DecideError, Draft, Facts, erase};
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorKind, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, Recipients, reference};
@@ -215,8 +215,10 @@ impl Publishing<'_> {
         if hidden.is_empty() && Recipients::of(&map)?.all().next().is_none() && !self.is_birth() {
             self.address(&mut map);
         }
-        if map.get("type").and_then(Value::as_str) == Some("Create") && !self.is_birth() {
-            self.complete_object(&mut map, &published)?;
+        match map.get("type").and_then(Value::as_str) {
+            Some("Create") if !self.is_birth() => self.complete_object(&mut map, &published)?,
+            Some("Delete") => date_tombstone(&mut map, &published),
+            _ => {}
         }
         Ok((map, hidden))
     }
@@ -354,6 +356,16 @@ impl Publishing<'_> {
     }
 }
 
+/// A Tombstone says when its object was deleted: now.
+fn date_tombstone(map: &mut Map, published: &str) {
+    let object = map.get("object").and_then(Value::as_map);
+    let is_it = |object: &&Map| object.get("type").and_then(Value::as_str) == Some("Tombstone");
+    if let Some(mut tombstone) = object.filter(is_it).cloned() {
+        tombstone.insert("deleted", published);
+        map.insert("object", tombstone);
+    }
+}
+
 /// An `Endorse` of kind `like` goes out as what every server knows it by.
 fn say_like(map: &mut Map) {
     let is = |member, text| map.get(member).and_then(Value::as_str) == Some(text);
@@ -421,6 +433,7 @@ fn draft(
         notation: document.notation,
         joined: Vec::new(),
         hidden: envelope.recipients.hidden.clone(),
+        embeds: erase::copies(&document.map, envelope, effect.as_ref()),
         effect,
         fan_out,
         backfilled: false,

@@ -88,6 +88,9 @@ pub enum Control {
         /// Which activity.
         #[n(0)]
         digest: Digest,
+        /// When its owner deleted it, Unix milliseconds.
+        #[n(1)]
+        deleted_ms: i64,
     },
     /// Whose definitions are taken, from here on.
     #[n(9)]

@@ -11,7 +11,7 @@ use fedsx_core::value::Value;
 use fedsx_store::projections::Earlier;
 use fedsx_store::{ReadError, Stored, View};
 
-use super::entries::Entries;
+use super::entries::{self, Entries};
 use crate::fault;
 
 /// How long it may take.
@@ -89,7 +89,7 @@ pub(super) fn alone(
     let Some(activity) = taken else {
         return Ok(None);
     };
-    let document = match entry.map() {
+    let document = match entries::document(entry) {
         Ok(document) => document,
         // It could not be folded either.
         Err(ReadError::Document { .. }) => return Ok(None),

@@ -138,13 +138,21 @@ impl Met<'_> {
         &self.joined
     }
 
-    /// The document.
-    pub(crate) fn document(&self) -> Result<Map, ReadError> {
-        self.about.as_ref().unwrap_or(self.entry).map()
+    /// The document, unless it is erased.
+    pub(crate) fn document(&self) -> Result<Option<Map>, ReadError> {
+        document(self.about.as_ref().unwrap_or(self.entry))
     }
 
     /// Whether it is shown again, because it joined further logs.
     pub(super) const fn is_further(&self) -> bool {
         self.is_further
+    }
+}
+
+/// The document of an entry, unless it is erased.
+pub(super) fn document(stored: &Stored) -> Result<Option<Map>, ReadError> {
+    match stored.erased {
+        true => Ok(None),
+        false => stored.map().map(Some),
     }
 }

@@ -217,7 +217,11 @@ impl Walker {
         if due.is_empty() {
             return Ok(());
         }
-        let (source, document) = (met.activity().clone(), met.document()?);
+        // Of what is erased nothing follows any more.
+        let Some(document) = met.document()? else {
+            return Ok(());
+        };
+        let source = met.activity().clone();
         let recipients = Recipients {
             hidden: source.hidden.clone(),
             // Some that can't be read are nobody's.

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fedsx_core::cid::Digest;
-use fedsx_core::entry::Control;
+use fedsx_core::cid::{Cid, Digest};
+use fedsx_core::entry::{ActorNo, Control, LogId};
 use fedsx_core::refusal::Code;
-use fedsx_node::PublishOptions;
-use fedsx_store::check;
+use fedsx_core::value::{Map, Value};
+use fedsx_node::{PublishOptions, Status};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::journal::{Directory, Journal, JournalOptions};
+use fedsx_store::{SeqRange, check};
 use memchr::memmem;
 
 use super::{ALICE, Instance, Net, followed, note, with};
@@ -40,7 +41,9 @@ async fn gone(instance: &Instance, text: &str) {
 }
 
 async fn erase(instance: &Instance, digest: Digest) {
-    instance.control(Control::Erased { digest }).await;
+    let deleted_ms = instance.node.now_ms();
+    let control = Control::Erased { digest, deleted_ms };
+    instance.control(control).await;
 }
 
 #[tokio::test]
@@ -130,4 +133,202 @@ async fn what_is_overwritten_without_an_entry_that_says_so_is_damage() {
     assert_eq!(faults.collect::<Vec<_>>(), [at.offset]);
     assert_eq!(report.erased, 0);
     drop(a);
+}
+
+/// The object of a `Create`, by its id.
+fn object_id(create: &Map) -> String {
+    let object = create.get("object").expect("an object");
+    let id = object.get("id").and_then(Value::as_str);
+    id.expect("an id").to_owned()
+}
+
+fn is_erased(instance: &Instance, digest: &Digest) -> bool {
+    let stored = instance.node.view().stored(digest).expect("reads");
+    stored.expect("its header is kept").erased
+}
+
+#[tokio::test]
+async fn a_deleted_note_is_a_tombstone_everywhere_and_its_bytes_are_gone() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    let options = PublishOptions::default;
+    let published = b.node.publish("bob", note(TEXT), options()).await;
+    let create = published.expect("publishes").cid;
+    let id = object_id(&b.document(&create));
+    let changed = Map::from([
+        ("type", Value::from("Note")),
+        ("id", id.as_str().into()),
+        ("content", format!("{TEXT}, changed").into()),
+    ]);
+    let update = Map::from([("type", Value::from("Update")), ("object", changed.into())]);
+    let update = b.node.publish("bob", update, options()).await;
+    let update = update.expect("publishes").cid;
+    // Alice passes the note on, all of it.
+    let copy = b.document(&create).get("object").expect("a note").clone();
+    let announce = Map::from([("type", Value::from("Announce")), ("object", copy)]);
+    let announce = a.node.publish("alice", announce, options()).await;
+    let announce = announce.expect("publishes").cid;
+    b.carry(&a).await;
+
+    let deleted = b.node.delete("bob", &create.to_string()).await;
+    let delete = b.document(&deleted.expect("deletes").cid);
+    insta::assert_snapshot!(fedsx_core::notation::json::pretty(&shape(&delete)));
+    let again = b.node.delete("bob", &id).await.expect_err("again");
+    assert_eq!(again.code, Code::Gone);
+    b.carry(&a).await;
+    for (instance, copies) in [
+        (a, vec![create, update, announce]),
+        (b, vec![create, update]),
+    ] {
+        for copy in &copies {
+            assert!(is_erased(&instance, &copy.digest), "{copy}");
+            let left = instance.document(copy);
+            assert_eq!(left.get("type"), Some(&"Tombstone".into()));
+        }
+        let explained = instance.node.explain(&create.to_string()).await;
+        assert_eq!(explained.expect("explains").standing.as_str(), "erased");
+        gone(&instance, TEXT).await;
+        let report = check::verify(instance.dir()).expect("reads");
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        assert_eq!(report.erased, copies.len() as u64);
+        instance
+            .reopened_on(&net, EngineKind::Fjall)
+            .close_and_compare();
+    }
+}
+
+/// A `Delete` without what differs from run to run.
+fn shape(delete: &Map) -> Value {
+    let mut shape = delete.clone();
+    for member in ["@context", "id", "published", "proof"] {
+        assert!(shape.remove(member).is_some(), "{member}");
+    }
+    let mut object = shape
+        .get("object")
+        .and_then(Value::as_map)
+        .expect("one")
+        .clone();
+    for member in ["id", "deleted"] {
+        assert!(object.remove(member).is_some(), "{member}");
+    }
+    shape.insert("object", object);
+    shape.into()
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_it_came_is_not_taken() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    let published = b
+        .node
+        .publish("bob", note(TEXT), PublishOptions::default())
+        .await;
+    let create = b.document(&published.expect("publishes").cid);
+    let deleted = b.node.delete("bob", &object_id(&create)).await;
+    let delete = b.document(&deleted.expect("deletes").cid);
+    let received = a.receive(None, &delete).await.expect("the Delete");
+    assert_eq!(received.status, Status::Accepted);
+    let changed = b.raw(
+        "bob",
+        "Update",
+        create.get("object").expect("a note").clone(),
+        ALICE,
+    );
+    for late in [create, changed] {
+        let received = a.receive(None, &late).await.expect("answered");
+        assert!(
+            matches!(received.status, Status::Dropped(_)),
+            "{received:?}"
+        );
+    }
+    assert!(!holds(a.dir(), TEXT));
+    a.close_and_compare();
+}
+
+#[tokio::test]
+async fn only_who_made_something_deletes_it() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    b.create("mallory", false).await;
+    let published = b
+        .node
+        .publish("bob", note(TEXT), PublishOptions::default())
+        .await;
+    let create = published.expect("publishes").cid;
+    let id = object_id(&b.document(&create));
+    b.carry(&a).await;
+    let refused = b.node.delete("mallory", &id).await.expect_err("another's");
+    assert_eq!(refused.code, Code::NotAuthorised);
+    for object in [id.clone(), create_id(&b, &create)] {
+        let forged = b.raw("mallory", "Delete", object.into(), ALICE);
+        net.pass(Duration::from_secs(1));
+        let refused = a.receive(None, &forged).await.expect_err("another's");
+        assert_eq!(refused.code, Code::NotAuthorised);
+    }
+    // Also where the note is known by what others passed on alone.
+    let copy = Map::from([
+        ("type", Value::from("Note")),
+        ("id", "https://b.test/notes/1".into()),
+        ("attributedTo", b.node.instance().actor_url("bob").into()),
+        ("content", TEXT.into()),
+    ]);
+    let announce = b.raw("bob", "Announce", copy.into(), ALICE);
+    let announce = a.receive(None, &announce).await.expect("announced").cid;
+    let forged = b.raw("mallory", "Delete", "https://b.test/notes/1".into(), ALICE);
+    a.receive(None, &forged).await.expect("taken");
+    assert!(!is_erased(&a, &announce.digest));
+    let farewell = b.raw("bob", "Delete", "https://b.test/notes/1".into(), ALICE);
+    a.receive(None, &farewell).await.expect("taken");
+    assert!(is_erased(&a, &announce.digest));
+    assert!(!is_erased(&a, &create.digest));
+}
+
+fn create_id(instance: &Instance, create: &Cid) -> String {
+    let create = instance.document(create);
+    create
+        .get("id")
+        .and_then(Value::as_str)
+        .expect("an id")
+        .to_owned()
+}
+
+#[tokio::test]
+async fn what_the_kernel_goes_by_is_not_deleted() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    let outbox = |instance: &Instance| {
+        let log = LogId::outbox(ActorNo(0));
+        let all = instance
+            .node
+            .view()
+            .log(log, SeqRange::default(), false, 100);
+        let all = all.expect("reads").into_iter();
+        let cids = all.filter_map(|entry| Some(Cid::of_document(entry.stored.activity()?.digest)));
+        cids.collect::<Vec<_>>()
+    };
+    // The beginning of the actor; its Follow, or its Accept.
+    for (instance, name) in [(&a, "alice"), (&b, "bob")] {
+        for cid in outbox(instance) {
+            let id = create_id(instance, &cid);
+            let refused = instance.node.delete(name, &id).await.expect_err("kernel's");
+            assert_eq!(refused.code, Code::Conflict, "{id}");
+            assert!(!is_erased(instance, &cid.digest));
+        }
+    }
+    let log = LogId::inbox(ActorNo(0));
+    for entry in a
+        .node
+        .view()
+        .log(log, SeqRange::default(), false, 100)
+        .expect("reads")
+    {
+        let id = entry.stored.activity().expect("an activity").id.clone();
+        let farewell = b.raw("bob", "Delete", id.into(), ALICE);
+        net.pass(Duration::from_secs(1));
+        let received = a.receive(None, &farewell).await.expect("dropped");
+        assert!(
+            matches!(received.status, Status::Dropped(_)),
+            "{received:?}"
+        );
+    }
 }

@@ -250,7 +250,7 @@ impl Instance {
                     .expect("lock")
                     .insert(actor.no.0, entry.seq);
                 let activity = entry.stored.activity().expect("an activity");
-                if activity.fan_out {
+                if activity.fan_out && !entry.stored.erased {
                     verbs.push(activity.verb.clone());
                     let document = entry.stored.map().expect("reads");
                     to.receive(None, &document).await.expect("received");

@@ -3,8 +3,8 @@
 
 mod announce;
 mod definitions;
-mod farewell;
 mod erasure;
+mod farewell;
 mod harness;
 mod keys;
 mod learning;

@@ -60,6 +60,7 @@ fn note() -> Activity {
         definitions: Vec::new(),
         mark: None,
         defined_by: None,
+        embeds: None,
         derived: None,
     }
 }
@@ -94,7 +95,7 @@ fn answer(standing: &Standing, document: Map) -> Result<Ran, String> {
         activity: &activity,
         joined: &joined,
     });
-    let shown = Shown::new(&activity, 9, 0, &[], document);
+    let shown = Shown::new(&activity, 9, 0, &[], Some(document));
     due.first().expect("one is due").run(&shown)
 }
 

@@ -1,0 +1,249 @@
+//! Deletion: the `Delete` that an actor publishes, and the erasing of every copy that is kept, behind any
+//! `Delete` that is accepted (design, section 4, "Erasure").
+//!
+//! Invariants: the `Delete` is durable before anything is erased, and each copy is on record as erased before
+//! it is overwritten; a walk over the deletions keeps its place, so that what ends the process half-way
+//! is gone on with. A copy goes only where it says itself that it is the deleter's. Deliberately absent:
+//! the overwriting (the store's), copies that come later in others' documents, and whole actors.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fedsx_core::address::is_http_url;
+use fedsx_core::cid::{Cid, Digest};
+use fedsx_core::decide::erase::{is_copy_of, is_erasable};
+use fedsx_core::entry::{Control, Effect};
+use fedsx_core::envelope::reference;
+use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::{Actor, Deleted};
+use fedsx_core::tombstone::tombstone;
+use fedsx_core::value::{Map, Value};
+use fedsx_store::Stored;
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Node, PublishOptions, Published, fault};
+
+/// Copies looked at between two waits for the writer.
+const AT_ONCE: usize = 64;
+/// How long the walk waits after a fault of our own.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What those who delete share with the walk.
+#[derive(Debug, Default)]
+pub(crate) struct Erasing {
+    /// Held by who walks.
+    walk: Mutex<()>,
+    /// There is something left to do.
+    left: Notify,
+}
+
+impl Node {
+    /// Deletes what an actor made, and erases every copy of it: by the CID or URL of an activity, or the
+    /// URL of an object. A `Create` stands for its object.
+    ///
+    /// # Errors
+    /// `not-found`; `gone`, where it is deleted already; `not-authorised`, where another made it; `conflict`,
+    /// for what is undone and not deleted.
+    pub async fn delete(&self, name: &str, what: &str) -> Result<Published, Refusal> {
+        let what = what.trim();
+        let id = match what.parse::<Cid>() {
+            Ok(cid) => {
+                let stored = self.0.view.stored(&cid.digest).map_err(fault::read)?;
+                let activity = stored.as_ref().and_then(Stored::activity);
+                let activity = activity.ok_or_else(unknown)?;
+                let object = activity.object_id.clone();
+                let object = object.filter(|_| activity.verb == "Create");
+                object.unwrap_or_else(|| activity.id.clone())
+            }
+            Err(_) if is_http_url(what) => what.to_owned(),
+            Err(_) => {
+                let why = format!("`{what}` is neither a CID nor the URL of an activity or object");
+                return Err(Refusal::new(Code::Malformed, why));
+            }
+        };
+        let document = Map::from([("type", "Delete"), ("object", &*id)]);
+        let options = PublishOptions::default();
+        self.publish(name, document, options).await
+    }
+
+    /// A `Delete` as it goes out: with a Tombstone in place of whatever it was given, to everybody who was
+    /// sent what is deleted. Another document stays as it is.
+    pub(crate) fn as_deletion<'a>(
+        &self,
+        actor: &Actor,
+        document: &'a Map,
+    ) -> Result<Cow<'a, Map>, Refusal> {
+        let is_delete = document.get("type").and_then(Value::as_str) == Some("Delete");
+        let id = reference(document.get("object")).filter(|id| is_delete && *id != actor.url);
+        let Some(id) = id else {
+            return Ok(Cow::Borrowed(document));
+        };
+        let state = self.0.view.state();
+        if state
+            .deleted(id, &actor.url)
+            .map_err(fault::state)?
+            .is_some()
+        {
+            return Err(Refusal::new(Code::Gone, "it is deleted already"));
+        }
+        let kept = self.copies_of(id)?;
+        let (first, activity) = kept
+            .iter()
+            .find_map(|stored| Some((stored, stored.activity()?)))
+            .ok_or_else(unknown)?;
+        let map = first.map().map_err(fault::read)?;
+        let former_type = match activity.id == id {
+            true => Some(&*activity.verb),
+            false => map
+                .get("object")
+                .and_then(|object| object.get("type")?.as_str()),
+        };
+        let mut tombstone = tombstone(id, former_type, None);
+        tombstone.remove("@context");
+        let mut deletion = document.clone();
+        deletion.insert("object", tombstone);
+        for stored in &kept {
+            let own = stored.activity().filter(|own| own.actor == actor.url);
+            let Some(own) = own else { continue };
+            let map = stored.map().map_err(fault::read)?;
+            for member in ["to", "cc", "audience"] {
+                let sent_to = map.get(member).into_iter().flat_map(Value::items);
+                add(&mut deletion, member, sent_to.cloned());
+            }
+            let hidden = own.hidden.iter().map(|url| Value::from(&**url));
+            add(&mut deletion, "bto", hidden);
+        }
+        Ok(Cow::Owned(deletion))
+    }
+
+    /// What is kept under an `id`, and the first that hold a copy of it.
+    fn copies_of(&self, id: &str) -> Result<Vec<Stored>, Refusal> {
+        let view = &self.0.view;
+        let mut copies: Vec<Stored> = view
+            .activity_by_id(id)
+            .map_err(fault::read)?
+            .into_iter()
+            .collect();
+        for (_, digest) in view.carriers(id, 0, AT_ONCE).map_err(fault::read)? {
+            copies.extend(view.stored(&digest).map_err(fault::read)?);
+        }
+        Ok(copies)
+    }
+
+    /// Goes on with the deletions that something cut off, until stopped.
+    pub async fn erase(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let pause = match self.carry_out_deletions().await {
+                Ok(()) => None,
+                Err(refusal) => {
+                    tracing::error!(%refusal, "what is deleted can't be erased yet");
+                    Some(PAUSE)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.0.erasing.left.notified() => {}
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+        }
+    }
+
+    /// Erases what an accepted `Delete` takes back. It is accepted whatever comes of this: where that
+    /// fails, the walk goes on with it.
+    pub(crate) async fn deleted(&self) {
+        if let Err(refusal) = self.carry_out_deletions().await {
+            tracing::error!(%refusal, "what is deleted can't be erased yet");
+            self.0.erasing.left.notify_one();
+        }
+    }
+
+    async fn carry_out_deletions(&self) -> Result<(), Refusal> {
+        let _walking = self.0.erasing.walk.lock().await;
+        while let Some(deletion) = self.0.view.next_deletion().map_err(fault::read)? {
+            self.erase_copies(&deletion.deleted).await?;
+            self.0.view.carried_out(deletion).map_err(fault::read)?;
+        }
+        Ok(())
+    }
+
+    /// Puts on record that every copy of something is erased.
+    async fn erase_copies(&self, deleted: &Deleted) -> Result<(), Refusal> {
+        let view = &self.0.view;
+        let itself = view
+            .state()
+            .digest_of_id(&deleted.id)
+            .map_err(fault::state)?;
+        let mut copies: Vec<Digest> = itself.into_iter().collect();
+        let mut after = 0;
+        loop {
+            let carriers = view.carriers(&deleted.id, after, AT_ONCE);
+            let carriers = carriers.map_err(fault::read)?;
+            copies.extend(carriers.iter().map(|(_, digest)| *digest));
+            if copies.is_empty() {
+                return Ok(());
+            }
+            let mut answers = Vec::new();
+            for digest in copies.drain(..) {
+                if self.is_to_be_erased(&digest, deleted)? {
+                    let deleted_ms = deleted.deleted_ms;
+                    let control = Control::Erased { digest, deleted_ms };
+                    let now_ms = self.now_ms();
+                    let queued = self.0.writer.control(control, Bytes::new(), now_ms);
+                    answers.push(queued.map_err(fault::append)?);
+                }
+            }
+            for answer in answers {
+                answer.wait().await.map_err(fault::append)?;
+            }
+            match carriers.last() {
+                Some((last, _)) => after = *last,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether a document holds what its owner deleted, and may go as a whole.
+    fn is_to_be_erased(&self, digest: &Digest, deleted: &Deleted) -> Result<bool, Refusal> {
+        let Some(stored) = self.0.view.stored(digest).map_err(fault::read)? else {
+            return Ok(false);
+        };
+        let activity = stored.activity().filter(|_| !stored.erased);
+        let Some(activity) = activity.filter(|activity| is_erasable(activity)) else {
+            return Ok(false);
+        };
+        let brings = activity.id == deleted.id
+            || matches!(&*activity.verb, "Create" | "Update")
+                && activity.object_id.as_ref() == Some(&deleted.id);
+        if brings && activity.actor == deleted.owner {
+            return Ok(true);
+        }
+        let map = stored.map().map_err(fault::read)?;
+        Ok(is_copy_of(&map, &deleted.id, &deleted.owner))
+    }
+}
+
+/// Whether an activity takes something back.
+pub(crate) const fn is_deletion(effect: Option<&Effect>) -> bool {
+    matches!(effect, Some(Effect::Deleted { .. }))
+}
+
+/// Adds recipients that a member does not have yet.
+fn add(document: &mut Map, member: &str, more: impl Iterator<Item = Value>) {
+    let have = document.get(member).into_iter().flat_map(Value::items);
+    let mut all: Vec<Value> = have.cloned().collect();
+    for one in more {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    if !all.is_empty() {
+        document.insert(member, all);
+    }
+}
+
+fn unknown() -> Refusal {
+    let why = "nothing is kept here under that name; `fedsx outbox NAME` shows what is";
+    Refusal::new(Code::NotFound, why)
+}

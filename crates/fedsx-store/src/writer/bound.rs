@@ -1,0 +1,56 @@
+//! How much an input takes in the journal at most, known before it is encoded.
+
+use fedsx_core::entry::Activity;
+use fedsx_core::limits;
+
+use crate::queue::Work;
+
+/// Beside its strings, logs and payload, what an entry takes in a batch at most, bytes.
+const ENTRY_OVERHEAD: usize = 512;
+/// What a place in a log takes in a header at most, bytes.
+const LOG_BYTES: usize = 32;
+
+/// What an input takes in the journal at most, bytes: twice, because a proof may be attached and the
+/// activity placed besides.
+pub(super) fn size_bound(work: &Work) -> u64 {
+    let (strings, logs) = match work {
+        Work::Append(draft) => (header_strings(&draft.activity), draft.logs.len()),
+        Work::Place { logs, .. } => (0, logs.len()),
+        Work::Control { control, .. } => {
+            let bytes = minicbor::to_vec(control).expect("writing to a Vec can't fail");
+            (bytes.len(), 0)
+        }
+    };
+    (2 * (ENTRY_OVERHEAD + strings + LOG_BYTES * logs + work.payload_len())) as u64
+}
+
+/// The strings of a header, which are all of it but some numbers.
+fn header_strings(activity: &Activity) -> usize {
+    let lists = [
+        Some(&activity.hidden),
+        Some(&activity.audience),
+        activity.embeds.as_ref(),
+    ];
+    let lists = lists.into_iter().flatten().flatten();
+    let lists: usize = lists.map(|url| url.len() + 8).sum();
+    // An effect names at most four URLs, and an actor's beginning a few keys.
+    let effect = if activity.effect.is_some() {
+        4 * limits::URL_BYTES + 4_096
+    } else {
+        0
+    };
+    let object = activity.object_id.as_ref().map_or(0, String::len);
+    let key = activity.key.as_ref().map_or(0, String::len);
+    let derived = activity.derived.as_ref();
+    let derived = derived.map_or(0, |derived| derived.source_actor.len() + 96);
+    let digests = 40 * (activity.definitions.len() + 1);
+    derived
+        + digests
+        + activity.id.len()
+        + activity.verb.len()
+        + activity.actor.len()
+        + object
+        + key
+        + lists
+        + effect
+}
