@@ -14,7 +14,7 @@ pub(crate) use load::Writer;
 pub(crate) use logs::{cids, inbox, notes_by, outbox};
 pub(crate) use program::{Ran, Served, fedsx, program};
 pub(crate) use stranger::{Delivered, Stranger, Told, activity, now_ms};
-pub(crate) use web::{AS2, Web};
+pub(crate) use web::{AS2, Answer, Web};
 
 /// How long any condition may take to come true. Long, because the machine may be busy; met at once
 /// where all is well.

@@ -17,6 +17,7 @@ mod main_job;
 mod outage;
 mod peers;
 mod projections;
+mod readers;
 mod reflection;
 mod rotation;
 mod scripts;

@@ -147,6 +147,12 @@ impl Stranger {
         Self::signed_with(&self.signers[name], url, body)
     }
 
+    /// The headers of a GET signed by an actor's key (RFC 9421).
+    pub(crate) fn signed_get(&self, name: &str, url: &str) -> SignedHeaders {
+        let signed = sign_rfc9421("GET", url, None, &self.signers[name], now_ms() / 1_000);
+        signed.expect("ASCII")
+    }
+
     /// The headers of a POST signed by any key.
     pub(crate) fn signed_with(signer: &Ed25519Signer, url: &str, body: &[u8]) -> SignedHeaders {
         let signed = sign_rfc9421("POST", url, Some(body), signer, now_ms() / 1_000);

@@ -80,6 +80,14 @@ impl Web {
             .expect("an answer")
     }
 
+    /// GET, as one who reads ActivityStreams, signed.
+    pub(crate) async fn get_signed(&self, path: &str, signed: SignedHeaders) -> Answer {
+        let mut headers = HeaderMap::new();
+        signed.insert_into(&mut headers);
+        let request = self.client.get(self.url(path)).header(ACCEPT, AS2);
+        read(request.headers(headers)).await.expect("an answer")
+    }
+
     /// POST of an ActivityStreams document.
     pub(crate) async fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.post_as(path, Some(AS2), body).await

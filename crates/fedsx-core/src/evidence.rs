@@ -285,7 +285,7 @@ impl Claims<'_> {
 }
 
 /// The owner's key of that id which may sign a request now.
-fn http_key(owner: &PeerActor, key_id: &str) -> Option<(HttpKey, String)> {
+pub(crate) fn http_key(owner: &PeerActor, key_id: &str) -> Option<(HttpKey, String)> {
     if let Some(rsa) = owner.find_rsa_key(key_id) {
         return Some((HttpKey::Rsa(rsa.clone()), key_id.to_owned()));
     }

@@ -23,6 +23,7 @@ pub mod limits;
 pub mod notation;
 pub mod projection;
 pub mod proof;
+pub mod reader;
 pub mod refusal;
 pub mod registry;
 pub mod state;

@@ -57,6 +57,11 @@ pub(crate) async fn actor(
     Ok(actor)
 }
 
+/// Whether a request shows a bearer token, good or not.
+pub(crate) fn is_shown(parts: &Parts) -> bool {
+    token(parts).is_some()
+}
+
 fn token(parts: &Parts) -> Option<String> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

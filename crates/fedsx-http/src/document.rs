@@ -1,16 +1,15 @@
 //! Documents by their address: an activity or an object by its `id`, anything kept by its CID.
 //!
-//! Design, sections 9.1 and 11: what the reader may not read behaves as unknown, and every reader is
-//! the public as long as no GET is signed. Of what was deleted there is a Tombstone, and 410.
-//! Deliberately absent: bytes that are no document.
+//! Design, sections 9.1 and 11: what the reader may not read behaves as unknown, and what not everybody
+//! may read is kept by nobody on the way. Of what was deleted there is a Tombstone, and 410. Deliberately
+//! absent: bytes that are no document.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::definition::Kind;
-use fedsx_core::entry::Visibility;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Authority};
 use fedsx_core::tombstone::tombstone;
@@ -18,64 +17,117 @@ use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
 use fedsx_store::Stored;
 use http::HeaderMap;
+use http::request::Parts;
 
 use crate::answer::{Keeping, Outgoing};
 use crate::negotiate::{DOCUMENT, answered};
 use crate::problem::Problem;
+use crate::reader::{self, is_public, reads};
 use crate::router::HttpState;
 
 /// `GET /actors/{name}/activities/{id}`.
 pub(crate) async fn activity(
     State(state): State<HttpState>,
     Path((name, id)): Path<(String, String)>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let media = answered(&headers, DOCUMENT)?;
-    let read = move |node: &Node| {
+    let (parts, _) = request.into_parts();
+    let media = answered(&parts.headers, DOCUMENT)?;
+    let find = move |node: &Node| {
         let url = node.instance().activity_url(&name, &id);
-        let stored = public(node.view().activity_by_id(&url)?)?;
-        Outgoing::kept(stored, Keeping::Revalidated)
+        Ok(Found::of(node.view().activity_by_id(&url)?))
     };
-    Ok(state.read(read).await?.answer(&headers, media))
+    let made = |_: &Node, stored| Outgoing::kept(stored, Keeping::Revalidated);
+    let outgoing = to_reader(&state, &parts, find, made).await?;
+    Ok(outgoing.answer(&parts.headers, media))
 }
 
 /// `GET /actors/{name}/objects/{id}`: the object inside the `Create` that brought it.
 pub(crate) async fn object(
     State(state): State<HttpState>,
     Path((name, id)): Path<(String, String)>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let media = answered(&headers, DOCUMENT)?;
-    let read = move |node: &Node| {
+    let (parts, _) = request.into_parts();
+    let media = answered(&parts.headers, DOCUMENT)?;
+    let find = move |node: &Node| {
         let url = node.instance().object_url(&name, &id);
-        let stored = public(node.view().activity_of_object(&url)?)?;
+        Ok(Found::of(node.view().activity_of_object(&url)?))
+    };
+    let made = |node: &Node, stored: Stored| {
         if stored.erased {
-            return Ok(Outgoing::gone(object_left(node, &url, &stored)?));
+            return Ok(Outgoing::gone(object_left(node, &stored)?));
         }
         let object = embedded(&stored.map()?).ok_or_else(Problem::not_found)?;
         Ok(Outgoing::made(object).by_reader())
     };
-    Ok(state.read(read).await?.answer(&headers, media))
+    let outgoing = to_reader(&state, &parts, find, made).await?;
+    Ok(outgoing.answer(&parts.headers, media))
 }
 
 /// `GET /artifacts/{cid}`.
 pub(crate) async fn artifact(
     State(state): State<HttpState>,
     Path(cid): Path<String>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
     let cid: Cid = cid.parse().map_err(Refusal::from)?;
-    let media = answered(&headers, DOCUMENT)?;
-    let read = move |node: &Node| {
+    let (parts, _) = request.into_parts();
+    let media = answered(&parts.headers, DOCUMENT)?;
+    let find = move |node: &Node| {
         if cid.codec != Codec::JsonJcs {
-            return Err(Problem::not_found());
+            return Ok(Found::Nothing);
         }
-        if let Some(stored) = node.view().stored(&cid.digest)? {
-            return Outgoing::kept(public(Some(stored))?, Keeping::Hour);
-        }
-        definition(node, &cid.digest)
+        Ok(match node.view().stored(&cid.digest)? {
+            Some(stored) => Found::Kept(stored),
+            None => definition(node, &cid.digest)?.map_or(Found::Nothing, Found::Open),
+        })
     };
-    Ok(state.read(read).await?.answer(&headers, media))
+    let made = |_: &Node, stored| Outgoing::kept(stored, Keeping::Hour);
+    let outgoing = to_reader(&state, &parts, find, made).await?;
+    Ok(outgoing.answer(&parts.headers, media))
+}
+
+/// What is at an address.
+enum Found {
+    /// What everybody may read, ready to go out.
+    Open(Outgoing),
+    /// Something kept, which not everybody may read.
+    Kept(Stored),
+    Nothing,
+}
+
+impl Found {
+    fn of(stored: Option<Stored>) -> Self {
+        stored.map_or(Self::Nothing, Self::Kept)
+    }
+}
+
+/// What is found, made ready for who asks. Who asks is looked at only where not everybody may read it,
+/// and where there is nothing as well, so that the one can't be told from the other.
+async fn to_reader(
+    state: &HttpState,
+    parts: &Parts,
+    find: impl FnOnce(&Node) -> Result<Found, Problem> + Send + 'static,
+    made: impl Fn(&Node, Stored) -> Result<Outgoing, Problem> + Send + Copy + 'static,
+) -> Result<Outgoing, Problem> {
+    let find = move |node: &Node| match find(node)? {
+        Found::Kept(stored) if is_public(&stored) => made(node, stored).map(Found::Open),
+        found => Ok(found),
+    };
+    let found = match state.read(find).await? {
+        Found::Open(outgoing) => return Ok(outgoing),
+        found => found,
+    };
+    let reader = reader::of(state, parts).await?;
+    let Found::Kept(stored) = found else {
+        return Err(Problem::not_found());
+    };
+    let judge = move |node: &Node| match reads(node, &reader, &stored)? {
+        true => Ok(made(node, stored)?.for_one()),
+        false => Err(Problem::not_found()),
+    };
+    state.read(judge).await
 }
 
 /// `GET /types/{cid}`: a host type as it was published.
@@ -90,7 +142,9 @@ pub(crate) async fn host_type(
         let registry = node.registry();
         let is_type = |active: &Arc<Active>| active.definition.kind() == Kind::Type;
         match registry.version(&cid.digest).filter(|one| is_type(one)) {
-            Some(_) if cid.codec == Codec::JsonJcs => definition(node, &cid.digest),
+            Some(_) if cid.codec == Codec::JsonJcs => {
+                definition(node, &cid.digest)?.ok_or_else(Problem::not_found)
+            }
             _ => Err(Problem::not_found()),
         }
     };
@@ -99,41 +153,28 @@ pub(crate) async fn host_type(
 
 /// A definition as its `Create` embeds it: its CID covers exactly that. Those of genesis came with the
 /// program.
-fn definition(node: &Node, digest: &Digest) -> Result<Outgoing, Problem> {
+fn definition(node: &Node, digest: &Digest) -> Result<Option<Outgoing>, Problem> {
     if let Some(create) = node.view().create_of_definition(digest)? {
-        let create = public(Some(create))?.map()?;
+        if !is_public(&create) {
+            return Ok(None);
+        }
+        let create = create.map()?;
         let object = create.get("object").and_then(Value::as_map);
-        let object = object.ok_or_else(Problem::not_found)?;
-        return Ok(Outgoing::named(object.clone()));
+        return Ok(object.cloned().map(Outgoing::named));
     }
     let registry = node.registry();
     let genesis = registry.version(digest);
     let genesis = genesis.filter(|active| active.authority == Authority::Genesis);
-    let genesis = genesis.ok_or_else(Problem::not_found)?;
-    Ok(Outgoing::named(genesis.definition.map().clone()))
+    Ok(genesis.map(|genesis| Outgoing::named(genesis.definition.map().clone())))
 }
 
 /// What is left of an object that its owner deleted.
-fn object_left(node: &Node, url: &str, create: &Stored) -> Result<Map, Problem> {
-    let owner = create.activity().map(|create| &*create.actor);
-    let deleted = node
-        .view()
-        .state()
-        .deleted(url, owner.unwrap_or_default())?;
+fn object_left(node: &Node, create: &Stored) -> Result<Map, Problem> {
+    let create_of = create.activity().ok_or_else(Problem::not_found)?;
+    let url = create_of.object_id.as_deref().unwrap_or_default();
+    let deleted = node.view().state().deleted(url, &create_of.actor)?;
     let former_type = deleted.as_ref().and_then(|was| was.former_type.as_deref());
     Ok(tombstone(url, former_type, create.deleted_ms))
-}
-
-/// What everybody may read.
-fn public(stored: Option<Stored>) -> Result<Stored, Problem> {
-    stored.filter(is_public).ok_or_else(Problem::not_found)
-}
-
-/// Whether everybody may read it.
-pub(crate) fn is_public(stored: &Stored) -> bool {
-    stored
-        .activity()
-        .is_some_and(|activity| activity.visibility == Visibility::Public)
 }
 
 /// The object of an activity as a document of its own: it stood in the activity's context. One that

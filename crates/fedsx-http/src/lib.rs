@@ -20,6 +20,7 @@ mod problem;
 mod projections;
 mod publish;
 mod query;
+mod reader;
 mod request_id;
 mod router;
 mod serve;

@@ -6,7 +6,8 @@
 //! towards the newer, oldest first; a place is the CID of an activity or its sequence in the log.
 //! `?limit=` is at most 100.
 //!
-//! Invariants: only what everybody may read is in an outbox's page, in the count and among the places; an
+//! Invariants: only what who asks may read is in an outbox's page, in the count and among the places (of
+//! what is addressed to one reader alone the count knows nothing); an
 //! activity keeps its exact members inside a page, so its proof stays checkable; the work for one
 //! page is bounded in entries and in bytes, and `next` goes on from where it stopped.
 
@@ -14,20 +15,21 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use fedsx_core::cid::Cid;
 use fedsx_core::entry::LogId;
+use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::limits::WRAPPER_BYTES;
+use fedsx_core::reader::Reader;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::{List, Map, Value};
 use fedsx_node::{Node, Scope};
 use fedsx_store::{InLog, SeqRange, Stored};
-use http::{HeaderMap, Uri};
 
 use crate::actor::{collection, named, whole};
 use crate::answer::Outgoing;
 use crate::bearer;
-use crate::document::is_public;
 use crate::negotiate::{DOCUMENT, answered};
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::reader::{self, reads};
 use crate::router::HttpState;
 
 /// Activities in a page, unless asked otherwise.
@@ -43,39 +45,57 @@ const FRAME_BYTES: usize = 16 << 10;
 pub(crate) async fn outbox(
     State(state): State<HttpState>,
     Path(name): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let media = answered(&headers, DOCUMENT)?;
-    let asked = Asked::of(Query::of(&uri))?;
+    let (parts, _) = request.into_parts();
+    let media = answered(&parts.headers, DOCUMENT)?;
+    let asked = Asked::of(Query::of(&parts.uri))?;
+    let reader = reader::of(&state, &parts).await?;
     let read = move |node: &Node| {
         let actor = named(node, &name)?;
+        let is_one = reader != Reader::Everybody;
+        let of = Log {
+            log: LogId::outbox(actor.no),
+            reads: match reader {
+                Reader::Actor(url) if url == actor.url => Reads::All,
+                reader => Reads::As(reader),
+            },
+        };
         let url = node.instance().outbox_url(&name);
         let document = match asked {
-            None => {
-                let total = node.view().state().outbox_totals(actor.no)?.public;
-                whole_collection(url, total)
-            }
+            None => whole_collection(url, total(node, &of)?),
             Some(asked) => {
                 // The id of a page is the URL it was asked for by.
-                let query = uri.query().unwrap_or_default();
+                let query = parts.uri.query().unwrap_or_default();
                 let id = format!("{url}?{query}");
-                let log = LogId::outbox(actor.no);
-                page(
-                    node,
-                    &Log {
-                        log,
-                        reader: Reader::Everybody,
-                    },
-                    &asked,
-                    id,
-                    url,
-                )?
+                page(node, &of, &asked, id, url)?
             }
         };
-        Ok(Outgoing::made(document).by_reader())
+        let outgoing = match Outgoing::made(document) {
+            outgoing if is_one => outgoing.for_one(),
+            outgoing => outgoing.by_reader(),
+        };
+        Ok((outgoing, parts.headers))
     };
-    Ok(state.read(read).await?.answer(&headers, media))
+    let (outgoing, headers) = state.read(read).await?;
+    Ok(outgoing.answer(&headers, media))
+}
+
+/// How many activities of an outbox somebody may read, less what is addressed to that one alone.
+fn total(node: &Node, of: &Log) -> Result<u64, Problem> {
+    let (state, actor) = (node.view().state(), of.log.actor);
+    let totals = state.outbox_totals(actor)?;
+    match &of.reads {
+        Reads::All => Ok(state.log_len(of.log)?),
+        Reads::As(Reader::Everybody) => Ok(totals.public),
+        Reads::As(Reader::Actor(url)) => {
+            let relation = state.relation(actor, Direction::Follower, url)?;
+            Ok(match relation.phase {
+                Phase::Accepted => totals.public + totals.followers,
+                _ => totals.public,
+            })
+        }
+    }
 }
 
 /// `GET /actors/{name}/inbox`: everything in it, for the actor alone.
@@ -100,7 +120,7 @@ pub(crate) async fn own_inbox(
                     node,
                     &Log {
                         log,
-                        reader: Reader::Owner,
+                        reads: Reads::All,
                     },
                     &asked,
                     id,
@@ -114,23 +134,25 @@ pub(crate) async fn own_inbox(
     Ok(outgoing.answer(&headers, media))
 }
 
-/// Who reads a log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reader {
-    Everybody,
-    Owner,
-}
-
-impl Reader {
-    fn may_read(self, is_public: bool) -> bool {
-        is_public || self == Self::Owner
-    }
+/// What of a log is read.
+enum Reads {
+    All,
+    As(Reader),
 }
 
 /// A log, as somebody reads it.
 struct Log {
     log: LogId,
-    reader: Reader,
+    reads: Reads,
+}
+
+impl Log {
+    fn may_read(&self, node: &Node, stored: &Stored) -> Result<bool, Problem> {
+        match &self.reads {
+            Reads::All => Ok(true),
+            Reads::As(reader) => reads(node, reader, stored),
+        }
+    }
 }
 
 fn whole_collection(url: String, total: u64) -> Map {
@@ -163,8 +185,9 @@ fn page(node: &Node, of: &Log, asked: &Asked, id: String, url: String) -> Result
             false,
         ),
     };
-    let read = |range, limit| node.view().log(of.log, range, newest_first, limit);
-    let mut walk = walk(of.reader, range, newest_first, asked.limit, read)?;
+    let read = |range, limit| Ok(node.view().log(of.log, range, newest_first, limit)?);
+    let readable = |entry: &InLog| of.may_read(node, &entry.stored);
+    let mut walk = walk(range, newest_first, asked.limit, read, readable)?;
     if asked.part == Part::Last {
         walk.entries.reverse();
         walk.next = None;
@@ -207,11 +230,10 @@ fn seq_of(node: &Node, of: &Log, mark: &Mark) -> Result<u64, Problem> {
         Mark::Cid(cid) => cid,
     };
     let unknown = || Problem::new(Code::NotFound, format!("{cid} is not in this log"));
-    let stored = node
-        .view()
-        .stored(&cid.digest)?
-        .filter(|stored: &Stored| of.reader.may_read(is_public(stored)))
-        .ok_or_else(unknown)?;
+    let stored = node.view().stored(&cid.digest)?.ok_or_else(unknown)?;
+    if !of.may_read(node, &stored)? {
+        return Err(unknown());
+    }
     let digest = stored.activity().ok_or_else(unknown)?.digest;
     node.view().seq_in(&digest, of.log)?.ok_or_else(unknown)
 }
@@ -289,7 +311,7 @@ impl Asked {
 enum Next {
     /// Behind its last entry.
     Behind,
-    /// Behind this place: what was looked at last is not for everybody.
+    /// Behind this place: what was looked at last is not for who reads.
     At(u64),
 }
 
@@ -303,7 +325,6 @@ struct Walk<T> {
 /// What a walk has to know of an entry.
 trait Entry {
     fn seq(&self) -> u64;
-    fn is_public(&self) -> bool;
     fn bytes(&self) -> usize;
 }
 
@@ -312,22 +333,18 @@ impl Entry for InLog {
         self.seq
     }
 
-    fn is_public(&self) -> bool {
-        is_public(&self.stored)
-    }
-
     fn bytes(&self) -> usize {
         self.stored.document.len()
     }
 }
 
-/// Walks along a log until `limit` entries for `reader` are found, or the bounds of a page are met.
+/// Walks along a log until `limit` readable entries are found, or the bounds of a page are met.
 fn walk<T: Entry, E>(
-    reader: Reader,
     mut range: SeqRange,
     newest_first: bool,
     limit: usize,
     mut read: impl FnMut(SeqRange, usize) -> Result<Vec<T>, E>,
+    readable: impl Fn(&T) -> Result<bool, E>,
 ) -> Result<Walk<T>, E> {
     let mut found = Walk {
         entries: Vec::new(),
@@ -342,7 +359,7 @@ fn walk<T: Entry, E>(
         for entry in entries {
             looked_at += 1;
             let seq = entry.seq();
-            if reader.may_read(entry.is_public()) {
+            if readable(&entry)? {
                 bytes += entry.bytes();
                 let full = bytes > WRAPPER_BYTES - FRAME_BYTES && !found.entries.is_empty();
                 if full || found.entries.len() == limit {
@@ -371,6 +388,8 @@ fn walk<T: Entry, E>(
 mod tests {
     use std::convert::Infallible;
 
+    use http::Uri;
+
     use super::*;
 
     #[derive(Clone, PartialEq, Debug)]
@@ -383,9 +402,6 @@ mod tests {
     impl Entry for Row {
         fn seq(&self) -> u64 {
             self.seq
-        }
-        fn is_public(&self) -> bool {
-            self.public
         }
         fn bytes(&self) -> usize {
             self.bytes
@@ -410,8 +426,9 @@ mod tests {
                 rows.take(limit).collect()
             })
         };
-        let walk = walk(Reader::Everybody, range, newest_first, limit, read)
-            .unwrap_or_else(|never| match never {});
+        let readable = |row: &Row| Ok(row.public);
+        let walk =
+            walk(range, newest_first, limit, read, readable).unwrap_or_else(|never| match never {});
         (walk.entries.iter().map(|row| row.seq).collect(), walk.next)
     }
 

@@ -352,7 +352,7 @@ impl Node {
         Ok(())
     }
 
-    fn contact(&self, actor: &str) {
+    pub(crate) fn contact(&self, actor: &str) {
         if let (Some(tell), Some(origin)) = (self.0.on_contact.get(), Origin::of(actor)) {
             tell(origin.authority());
         }
@@ -375,7 +375,7 @@ pub(crate) struct Evidence {
     pub(crate) alias_asked: bool,
 }
 
-fn unresolved(error: PeerError) -> Refusal {
+pub(crate) fn unresolved(error: PeerError) -> Refusal {
     match error {
         PeerError::Unreachable { retry_after_s, .. } => {
             let why = "the actor's keys could not be fetched";

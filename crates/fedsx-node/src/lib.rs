@@ -22,6 +22,7 @@ mod programs;
 mod publish;
 mod quarantine;
 mod reactions;
+mod reader;
 mod refusals;
 mod social;
 mod tokens;
