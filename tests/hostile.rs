@@ -19,7 +19,7 @@ use crate::harness::{Instance, Setup, Stranger, activity, outbox};
 use request::{Input, Scenery};
 
 /// How many there must be, so that none is lost unseen.
-const INPUTS: usize = 440;
+const INPUTS: usize = 466;
 /// Where the files are, from the crate whose test this is.
 const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/hostile");
 /// The one who has been blocked, one whose key is superseded, and one whose key is a small-order point.
@@ -128,6 +128,9 @@ impl Scene {
         let answer = here.web().post("/actors/alice/inbox", other).await;
         answer.refused(409, "equivocation");
         here.followers("alice", 1).await;
+        let among = here.json(["post", "alice", "among us", "--visibility", "followers"]);
+        let among = among["id"].as_str().expect("an id");
+        let among = among.replace(&here.url(), "");
         here.post("alice", "what alice says");
         here.follow("alice", &bob);
         here.json(["block", "alice", &there.actor_url("eve")]);
@@ -149,6 +152,7 @@ impl Scene {
             ("note", json(&ours["object"]["id"])),
             ("create", json(&ours["id"])),
             ("follow", json(&follow["id"])),
+            ("among", among),
             ("here", here.url()),
             ("authority", here.authority()),
             ("there", format!("http://{}", there.authority())),
