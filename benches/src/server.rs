@@ -45,6 +45,8 @@ impl Server {
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .args(["--store", engine, "--allow-private-peers"])
+            // One host sends all there is.
+            .args(["--set", "peers.posts_per_minute=0"])
             .arg("--data-dir")
             .arg(dir)
             .stdin(Stdio::null())

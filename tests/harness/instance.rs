@@ -19,12 +19,14 @@ use tempfile::TempDir;
 use super::program::send;
 use super::{PATIENCE, Ran, Web, fedsx, program, within};
 
-/// Deliveries are tried again soon, and what could not be fetched is asked for again soon.
-const SOON: [&str; 4] = [
+/// Deliveries are tried again soon, what could not be fetched is asked for again soon, and a host that is a
+/// test may send what it wants.
+const SOON: [&str; 5] = [
     "delivery.retry=50ms,100ms,200ms,200ms,200ms",
     "delivery.ledger_every=200ms",
     "peers.negative_ttl=100ms",
     "peers.inbound_per_minute=100000",
+    "peers.posts_per_minute=0",
 ];
 /// Lines of a log that a failing test shows.
 const LINES: usize = 30;

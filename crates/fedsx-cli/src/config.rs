@@ -85,6 +85,8 @@ const SETTINGS: &[Known] = settings![
     peers.max_concurrent,
     peers.inbound_concurrent,
     peers.inbound_per_minute,
+    peers.posts_per_minute,
+    peers.posts_burst,
     triggers.run,
     definitions.trust,
     definitions.fetch_every,
@@ -273,6 +275,7 @@ impl Config {
             ("delivery.per_host", self.delivery.per_host),
             ("peers.max_concurrent", self.peers.max_concurrent),
             ("peers.inbound_concurrent", self.peers.inbound_concurrent),
+            ("peers.posts_burst", self.peers.posts_burst as usize),
             ("server.posts_burst", self.server.posts_burst as usize),
             ("server.reads_burst", self.server.reads_burst as usize),
         ] {

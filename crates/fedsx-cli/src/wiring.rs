@@ -398,11 +398,14 @@ fn node(
         peers,
         webfinger,
     };
-    Ok((Node::new(parts, clock::system()), transport))
+    let node = Node::new(parts, clock::system());
+    if let Some(rate) = rate(config.peers.posts_per_minute, config.peers.posts_burst) {
+        node.limit_hosts(rate);
+    }
+    Ok((node, transport))
 }
 
 fn http_options(server: &Server, salt: u64) -> HttpOptions {
-    let rate = |per_minute: u32, burst: u32| (per_minute > 0).then_some(Rate { per_minute, burst });
     HttpOptions {
         body_time: server.body_timeout,
         salt,
@@ -410,6 +413,11 @@ fn http_options(server: &Server, salt: u64) -> HttpOptions {
         posts: rate(server.posts_per_minute, server.posts_burst),
         reads: rate(server.reads_per_minute, server.reads_burst),
     }
+}
+
+/// A rate; 0 is none.
+fn rate(per_minute: u32, burst: u32) -> Option<Rate> {
+    (per_minute > 0).then_some(Rate { per_minute, burst })
 }
 
 fn learn_options(config: &Config) -> LearnOptions {

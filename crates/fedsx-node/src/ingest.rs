@@ -95,7 +95,10 @@ impl Node {
         let purpose = Purpose::Inbound {
             source: post.source,
         };
-        let outcome = self.take(&post, purpose, None).await;
+        let outcome = match self.refuse_spent(&post.head) {
+            Ok(()) => self.take(&post, purpose, None).await,
+            Err(refusal) => Err(refusal),
+        };
         if let Err(refusal) = &outcome {
             self.note_refusal(&post, refusal);
         }
@@ -110,6 +113,7 @@ impl Node {
         excused: Option<&str>,
     ) -> Result<Receipt, Refusal> {
         let mut arriving = Some(self.0.writer.arriving());
+        let mut pays = matches!(purpose, Purpose::Inbound { .. });
         let mut evidence = Evidence {
             notation: post.notation,
             bytes: post.body.clone(),
@@ -128,6 +132,9 @@ impl Node {
                 }
                 Decision::Append(mut draft) => {
                     self.contact(&draft.activity.actor);
+                    if std::mem::take(&mut pays) {
+                        self.charge_host(&draft.activity.actor)?;
+                    }
                     if let Err(refusal) = self.judge_draft(&mut draft, act, excused).await {
                         self.put_in_quarantine(post, *draft, &refusal).await;
                         return Err(refusal);

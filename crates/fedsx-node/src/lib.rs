@@ -13,6 +13,7 @@ mod explain;
 mod farewell;
 mod fault;
 mod fold;
+mod hosts;
 mod ingest;
 mod keys;
 mod learning;
@@ -40,6 +41,7 @@ use fedsx_core::key::{Ed25519Signer, KeyRecord};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_discovery::actor_cache::Peers;
+use fedsx_discovery::budget::HostBudget;
 use fedsx_discovery::clock::Clock;
 use fedsx_discovery::pool::Fetcher;
 use fedsx_discovery::webfinger::WebFinger;
@@ -98,6 +100,7 @@ struct Inner {
     /// Who writes next as each actor.
     pens: Mutex<HashMap<ActorNo, Arc<Mutex<document::Pen>>>>,
     on_contact: OnceLock<OnContact>,
+    hosts: OnceLock<HostBudget>,
 }
 
 impl fmt::Debug for Node {
@@ -130,6 +133,7 @@ impl Node {
             refusals: refusals::Refusals::default(),
             pens: Mutex::default(),
             on_contact: OnceLock::new(),
+            hosts: OnceLock::new(),
         }))
     }
 

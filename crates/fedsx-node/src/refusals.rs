@@ -1,7 +1,7 @@
 //! The last refusals of what others sent, for whoever asks why something did not arrive.
 //!
 //! In memory and bounded; the oldest go first. Deliberately absent: what was refused because too much
-//! waited, since that says nothing about it, and sources, which are in the log.
+//! waited or came from its host, since that says nothing about it, and sources, which are in the log.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -57,7 +57,10 @@ impl Node {
     /// Notes a refusal of what is a document at all. It is read again for that, so that who is not
     /// refused pays nothing.
     pub(crate) fn note_refusal(&self, post: &InboxPost, refusal: &Refusal) {
-        if matches!(refusal.code, Code::QueueFull | Code::Internal) {
+        if matches!(
+            refusal.code,
+            Code::QueueFull | Code::RateLimited | Code::Internal
+        ) {
             return;
         }
         let bytes = post.body.clone();

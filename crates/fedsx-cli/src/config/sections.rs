@@ -71,6 +71,9 @@ pub(crate) struct Peers {
     pub(crate) inbound_concurrent: usize,
     /// Such fetches that one address may cause in a minute.
     pub(crate) inbound_per_minute: u32,
+    /// What one host may send; 0 is no limit.
+    pub(crate) posts_per_minute: u32,
+    pub(crate) posts_burst: u32,
 }
 
 /// What follows from activities.
@@ -175,6 +178,8 @@ impl Default for Peers {
             max_concurrent: 320,
             inbound_concurrent: 32,
             inbound_per_minute: 240,
+            posts_per_minute: 6_000,
+            posts_burst: 2_000,
         }
     }
 }
