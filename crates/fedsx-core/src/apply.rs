@@ -299,6 +299,14 @@ impl Moment<'_> {
                 self.further(&kept, rows)
             }
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
+            Control::FollowRefused { actor, peer, id } => {
+                let Some(actor) = self.state.actor(*actor)? else {
+                    return Ok(());
+                };
+                let mut pair = Pair::load(self, actor, peer)?;
+                pair.step(Direction::Following, Input::Refused { id });
+                pair.rows(self, rows)
+            }
             Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
             Control::Role { actor, role, given } => {
                 if self.state.actor(*actor)?.is_some() {

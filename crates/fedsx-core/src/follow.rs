@@ -84,6 +84,9 @@ pub struct Relation {
     /// Its shared inbox.
     #[n(6)]
     pub shared_inbox: Option<String>,
+    /// The id of the local actor's `Follow` that the peer's server would not take.
+    #[n(7)]
+    pub refused: Option<String>,
 }
 
 /// What happens to a relation. Which follow an answer means is given by its `id`, by the pair (the
@@ -107,6 +110,11 @@ pub enum Input<'a> {
     BlockedByThem,
     /// The peer's actor is deleted, or its inbox is gone.
     PeerGone,
+    /// The peer's server would not take the `Follow` with this id.
+    Refused {
+        /// Its id.
+        id: &'a str,
+    },
 }
 
 /// Which follow is meant.
@@ -196,7 +204,14 @@ pub fn step(
             }
         }
         Input::Undo(which) => early_undo(relation, which, now_ms),
-        Input::Accept(_) | Input::Reject(_) => ignored(relation),
+        Input::Accept(which) => late_accept(relation, which, now_ms),
+        Input::Reject(_) => ignored(relation),
+        Input::Refused { id } if relation.id.as_deref() == Some(id) => {
+            let mut ended = relation.ended(now_ms);
+            ended.refused = Some(id.to_owned());
+            changed(ended, None)
+        }
+        Input::Refused { .. } => ignored(relation),
         Input::BlockedByUs | Input::BlockedByThem | Input::PeerGone => {
             ended_by_block(direction, relation, input, now_ms)
         }
@@ -222,6 +237,7 @@ fn follow(
     if next.id.as_deref() != Some(id) {
         next.previous = next.id.replace(id.to_owned()).or(next.previous);
     }
+    next.refused = None;
     if next.phase == Phase::None {
         next.phase = Phase::Pending;
         next.since_ms = now_ms;
@@ -230,6 +246,18 @@ fn follow(
     let owed =
         (direction == Direction::Follower && answered).then(|| Owed::Accept { id: id.to_owned() });
     changed(next, owed)
+}
+
+/// What was refused was never taken back: when it is sent again and accepted, it stands.
+fn late_accept(relation: &Relation, which: Which<'_>, now_ms: i64) -> Outcome {
+    if relation.refused.is_none() || relation.refused.as_deref() != which.id {
+        return ignored(relation);
+    }
+    let mut next = relation.clone();
+    next.phase = Phase::Accepted;
+    next.id = next.refused.take();
+    next.since_ms = now_ms;
+    changed(next, None)
 }
 
 fn early_undo(relation: &Relation, which: Which<'_>, now_ms: i64) -> Outcome {
@@ -302,6 +330,7 @@ impl Relation {
             since_ms: now_ms,
             inbox: None,
             shared_inbox: None,
+            refused: None,
         }
     }
 

@@ -177,6 +177,14 @@ pub trait Outbound: Send + Sync + 'static {
     /// [`Fault`].
     fn end_relations(&self, peer: &str) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// A host would not take a document, for good. If it is a Follow that still waits, the follow ends,
+    /// durably: nobody will answer it.
+    fn refused(
+        &self,
+        actor: ActorNo,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Signs and sends.
     fn post(&self, parcel: Parcel) -> impl Future<Output = Posted> + Send;
 

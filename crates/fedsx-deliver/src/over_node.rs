@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use fedsx_core::audience::parts;
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{ActorNo, Control, Effect, LogId};
+use fedsx_core::entry::{ActorNo, Control, Effect, LogId, Subject};
 use fedsx_core::envelope::Recipients;
 use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::sign_rfc9421;
@@ -198,21 +198,32 @@ impl Outbound for OverNode {
         {
             return Ok(());
         }
-        let control = Control::PeerGone {
-            peer: peer.to_owned(),
+        let peer = peer.to_owned();
+        self.append(Control::PeerGone { peer }, DOING).await
+    }
+
+    async fn refused(&self, actor: ActorNo, digest: &Digest) -> Result<(), Fault> {
+        const DOING: &str = "ending a follow that was refused";
+        let stored = self.node.view().stored(digest);
+        let stored = stored.map_err(|error| Fault::new(DOING, error))?;
+        let Some(Subject::Activity(activity)) = stored.map(|stored| stored.header.subject) else {
+            return Ok(());
         };
-        let ended = async {
-            let now_ms = self.node.now_ms();
-            self.node
-                .writer()
-                .control(control, Bytes::new(), now_ms)?
-                .wait()
-                .await?;
-            Ok(())
+        let Some(Effect::Follow { followed, .. }) = activity.effect else {
+            return Ok(());
         };
-        ended
-            .await
-            .map_err(|error: fedsx_store::AppendError| Fault::new(DOING, error))
+        let state = self.node.view().state();
+        let relation = state.relation(actor, Direction::Following, &followed);
+        let relation = relation.map_err(|error| Fault::new(DOING, error))?;
+        if relation.id.as_ref() != Some(&activity.id) {
+            return Ok(());
+        }
+        let control = Control::FollowRefused {
+            actor,
+            peer: followed,
+            id: activity.id,
+        };
+        self.append(control, DOING).await
     }
 
     async fn post(&self, parcel: Parcel) -> Posted {
@@ -261,6 +272,17 @@ impl Outbound for OverNode {
 }
 
 impl OverNode {
+    async fn append(&self, control: Control, doing: &'static str) -> Result<(), Fault> {
+        let appended = async {
+            let now_ms = self.node.now_ms();
+            let writer = self.node.writer();
+            writer.control(control, Bytes::new(), now_ms)?.wait().await
+        };
+        let appended = appended.await;
+        appended.map_err(|error| Fault::new(doing, error))?;
+        Ok(())
+    }
+
     /// The signed request for a parcel; nothing when the document is no longer there.
     fn request(&self, parcel: &Parcel) -> Result<Option<Request>, Fault> {
         const DOING: &str = "signing a delivery";

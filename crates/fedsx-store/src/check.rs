@@ -230,6 +230,7 @@ impl Check {
             }
             Subject::Control(
                 Control::PeerGone { .. }
+                | Control::FollowRefused { .. }
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
                 | Control::Role { .. }

@@ -215,6 +215,11 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
         }
+        Control::FollowRefused { actor, peer, id } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("peer", &**peer);
+            value.insert("id", &**id);
+        }
         Control::TriggerSettled(settled) => {
             value.insert("cid", Cid::of_document(settled.source).to_string());
             value.insert("trigger", Cid::of_document(settled.trigger).to_string());
@@ -256,6 +261,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Placed { .. } => "placed",
         Control::ProofAttached { .. } => "proof-attached",
         Control::PeerGone { .. } => "peer-gone",
+        Control::FollowRefused { .. } => "follow-refused",
         Control::TriggerSettled(_) => "trigger-settled",
         Control::GenesisAdopted { .. } => "genesis-adopted",
         Control::Equivocation { .. } => "equivocation",

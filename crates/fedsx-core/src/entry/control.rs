@@ -136,4 +136,17 @@ pub enum Control {
         #[n(0)]
         peer: String,
     },
+    /// The server of a peer would not take a local actor's `Follow`: nobody will answer it.
+    #[n(18)]
+    FollowRefused {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// The URL of the peer.
+        #[n(1)]
+        peer: String,
+        /// The id of the Follow.
+        #[n(2)]
+        id: String,
+    },
 }

@@ -61,6 +61,14 @@ fn inputs() -> Vec<(&'static str, Input<'static>)> {
         ("Block by the local actor", Input::BlockedByUs),
         ("Block by the peer", Input::BlockedByThem),
         ("Delete of the peer, or its inbox gone", Input::PeerGone),
+        (
+            "Refused f1, by the peer's server",
+            Input::Refused { id: "f1" },
+        ),
+        (
+            "Refused f0, replaced or ended before",
+            Input::Refused { id: "f0" },
+        ),
     ]
 }
 
@@ -75,6 +83,9 @@ fn line(outcome: &Outcome) -> String {
     }
     if let Some(undo) = &relation.early_undo {
         write!(line, ", undo of {} remembered", undo.id).expect("writes to a String");
+    }
+    if let Some(id) = &relation.refused {
+        write!(line, ", {id} refused").expect("writes to a String");
     }
     match &outcome.owed {
         Some(Owed::Accept { id }) => write!(line, ", Accept {id} owed"),
@@ -152,6 +163,26 @@ fn an_undo_that_came_early_swallows_its_follow_for_six_hours() {
     assert_eq!(late.relation.phase, Phase::Pending);
 }
 
+#[test]
+fn a_refused_follow_stands_when_it_is_accepted_after_all() {
+    let direction = Direction::Following;
+    let turn = |relation: &Relation, input| step(direction, false, relation, input, NOW).relation;
+    let refused = turn(&standing(Phase::Pending), Input::Refused { id: "f1" });
+    assert_eq!(refused.phase, Phase::None);
+    let other = step(direction, false, &refused, Input::Accept(by_id("f0")), NOW);
+    assert!(other.ignored);
+    let accepted = turn(&refused, Input::Accept(by_id("f1")));
+    assert_eq!(
+        (accepted.phase, accepted.id.as_deref()),
+        (Phase::Accepted, Some("f1"))
+    );
+    // Asked anew, the old one is settled.
+    let anew = turn(&refused, Input::Follow { id: "f2" });
+    let gone = turn(&anew, Input::Reject(by_id("f2")));
+    let late = step(direction, false, &gone, Input::Accept(by_id("f1")), NOW);
+    assert!(late.ignored);
+}
+
 fn any_input() -> impl Strategy<Value = Input<'static>> {
     let id = || prop_oneof![Just("f0"), Just("f1"), Just("f2")];
     let which = || (id(), proptest::bool::ANY).prop_map(|(id, pair)| Which { id: Some(id), pair });
@@ -162,6 +193,7 @@ fn any_input() -> impl Strategy<Value = Input<'static>> {
         which().prop_map(Input::Undo),
         Just(Input::BlockedByUs),
         Just(Input::PeerGone),
+        id().prop_map(|id| Input::Refused { id }),
     ]
 }
 

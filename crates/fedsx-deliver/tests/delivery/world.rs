@@ -204,6 +204,10 @@ impl Outbound for World {
         Ok(())
     }
 
+    async fn refused(&self, _actor: ActorNo, _digest: &Digest) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn post(&self, parcel: Parcel) -> Posted {
         let delay_ms = self.facts().delay_ms;
         if delay_ms > 0 {
