@@ -1,5 +1,6 @@
 //! What every test here starts from: instances, the program, HTTP from outside, and waiting.
 
+mod chance;
 mod instance;
 mod load;
 mod logs;
@@ -9,6 +10,7 @@ mod web;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use chance::{Chance, soak};
 pub(crate) use instance::{Contact, Instance, Setup};
 pub(crate) use load::Writer;
 pub(crate) use logs::{cids, inbox, notes_by, outbox};

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::harness::{Contact, Instance, Setup, Writer, cids, inbox, notes_by, outbox, within};
+use crate::harness::{
+    Chance, Contact, Instance, Setup, Writer, cids, inbox, notes_by, outbox, soak, within,
+};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +53,6 @@ async fn kill_both_again_and_again_on_fjall() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_both_again_and_again_on_sled() {
     run("sled", if soak() { LONG } else { TOUCH }).await;
-}
-
-fn soak() -> bool {
-    std::env::var_os("FEDSX_SOAK").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 async fn run(engine: &'static str, extent: Extent) {
@@ -210,42 +208,5 @@ impl Side {
         assert_eq!(reindexed["entries"], live.0, "{reindexed}");
         instance.restart().await;
         assert_eq!(instance.state(), live, "rebuilt equals live");
-    }
-}
-
-/// Random numbers from a printed seed (SplitMix64).
-#[derive(Debug)]
-struct Chance(u64);
-
-impl Chance {
-    #[expect(
-        clippy::print_stderr,
-        reason = "a failing run is run again by its seed"
-    )]
-    fn seeded() -> Self {
-        let given = std::env::var("FEDSX_SEED").ok();
-        let seed = match given {
-            Some(text) => text.parse().expect("FEDSX_SEED is a whole number"),
-            None => getrandom::u64().expect("randomness"),
-        };
-        eprintln!("FEDSX_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u32) -> u32 {
-        let bound = u64::from(bound.max(1));
-        u32::try_from(self.next() % bound).expect("below a u32")
-    }
-
-    fn fork(&mut self) -> Self {
-        Self(self.next())
     }
 }

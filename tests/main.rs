@@ -7,6 +7,7 @@
 mod bad_input;
 mod definitions;
 mod disk;
+mod follows;
 mod harness;
 mod hostile;
 mod kill;
