@@ -8,6 +8,7 @@ mod bad_input;
 mod definitions;
 mod disk;
 mod follows;
+mod erasure;
 mod harness;
 mod hostile;
 mod kill;

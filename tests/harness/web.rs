@@ -163,6 +163,15 @@ impl Answer {
         self.json()
     }
 
+    /// The Tombstone of an answer that must be 410.
+    #[track_caller]
+    pub(crate) fn gone(&self) -> Value {
+        assert_eq!(self.status, 410, "{}", self.text());
+        let left = self.json();
+        assert_eq!(left["type"], "Tombstone", "{left}");
+        left
+    }
+
     /// A header, or nothing.
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);

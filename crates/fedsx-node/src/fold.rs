@@ -9,6 +9,7 @@
 mod as_of;
 mod cache;
 pub(crate) mod entries;
+mod erased;
 mod unit;
 mod worker;
 

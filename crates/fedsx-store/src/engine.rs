@@ -9,6 +9,7 @@
 
 mod fjall;
 mod memory;
+mod renewed;
 #[cfg(feature = "sled")]
 mod sled;
 
@@ -19,6 +20,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use self::memory::MemoryEngine;
+pub(crate) use self::renewed::Renewed;
 
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);

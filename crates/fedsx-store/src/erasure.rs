@@ -181,6 +181,15 @@ impl View {
             .collect()
     }
 
+    /// The offset of the newest entry that erased something; 0 where there is none.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn erased_through(&self) -> Result<u64, ReadError> {
+        let newest = self.engine.scan_prefix(&[Table::Erased as u8], 1, true)?;
+        Ok(newest.first().map_or(0, |(key, _)| offset_of(key)))
+    }
+
     /// The offset up to which everything that is erased is overwritten as well.
     ///
     /// # Errors

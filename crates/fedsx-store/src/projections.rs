@@ -10,7 +10,8 @@
 //! there are; `0x03` digest, number → nothing: a generation that is being dropped; `0x04` digest, number,
 //! then `0x00` → [`Progress`], `0x01` → failures, `0x02` and the key of a state → [`KeyState`], `0x03` →
 //! [`Snapshots`], or `0x04`, the offset of a snapshot and the key of a state → [`KeyState`]; `0x05` the
-//! offset up to which triggers have met the journal. Numbers are big-endian; values are CBOR.
+//! offset up to which triggers have met the journal; `0x06` → nothing: what is dropped has to leave no bytes.
+//! Numbers are big-endian; values are CBOR.
 
 mod snapshots;
 
@@ -22,17 +23,18 @@ use fedsx_core::notation::NotationError;
 use fedsx_core::value::Value;
 use minicbor::{Decode, Encode};
 
-use crate::engine::{self, Batch, Engine, EngineError, EngineKind, prefix_end};
+use crate::engine::{Batch, Engine, EngineError, EngineKind, Renewed, prefix_end};
 
 pub use snapshots::{Earlier, KeyState, Snapshots};
 
 /// The version of this layout; a database of another one is thrown away.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const VERSION_KEY: &[u8] = &[0x01];
 const GENERATIONS: u8 = 0x02;
 const DROPPING: u8 = 0x03;
 const ROWS: u8 = 0x04;
 pub(crate) const TRIGGERS: u8 = 0x05;
+const RENEW_KEY: &[u8] = &[0x06];
 const PROGRESS: u8 = 0x00;
 const FAILURES: u8 = 0x01;
 const STATE: u8 = 0x02;
@@ -69,6 +71,9 @@ pub struct Progress {
     /// How many entries failed.
     #[n(2)]
     pub failures: u64,
+    /// What was erased up to this offset was shown to it as such, from its first entry on.
+    #[n(3)]
+    pub erased: u64,
 }
 
 /// An entry that could not be folded.
@@ -128,6 +133,11 @@ impl Commit {
         self.0.put(under(DROPPING, generation), [1]);
     }
 
+    /// Says that what is dropped has to leave no bytes: see [`Projections::renew`].
+    pub fn renew(&mut self) {
+        self.0.put(RENEW_KEY, []);
+    }
+
     /// Says how far a generation is folded.
     pub fn progress(&mut self, generation: Generation, progress: Progress) {
         self.0.put(
@@ -170,38 +180,53 @@ impl Commit {
 /// The states of all projections. Two threads commit, each its own rows; any number read beside
 /// them. A clone is the same.
 #[derive(Clone, Debug)]
-pub struct Projections(Arc<dyn Engine>);
+pub struct Projections {
+    engine: Arc<dyn Engine>,
+    /// The same, where it can be made anew.
+    renewed: Option<Arc<Renewed>>,
+}
 
 impl Projections {
     /// In an engine that holds nothing else.
     #[must_use]
     pub fn over(engine: Arc<dyn Engine>) -> Self {
-        Self(engine)
+        Self {
+            engine,
+            renewed: None,
+        }
     }
 
     /// Opens those of a data directory; of another layout they are thrown away.
     pub(crate) fn open(dir: &Path, kind: EngineKind) -> Result<Self, EngineError> {
-        let dir = dir.join(format!("projections-{kind}"));
-        let mut engine = engine::open(kind, &dir)?;
-        let version = engine.get(VERSION_KEY)?;
-        if version
-            .as_deref()
-            .is_some_and(|found| found != VERSION.to_be_bytes())
-        {
-            drop(engine);
-            std::fs::remove_dir_all(&dir).map_err(|source| EngineError::Open {
-                kind,
-                dir: dir.clone(),
-                source: source.into(),
-            })?;
-            engine = engine::open(kind, &dir)?;
+        let mark = (VERSION_KEY, VERSION.to_be_bytes().to_vec());
+        let renewed = Renewed::open(dir, format!("projections-{kind}"), kind, mark)?;
+        let renewed = Arc::new(renewed);
+        Ok(Self {
+            engine: Arc::clone(&renewed) as Arc<dyn Engine>,
+            renewed: Some(renewed),
+        })
+    }
+
+    /// Whether states of something that is erased are still to be let go of.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn is_to_be_renewed(&self) -> Result<bool, ProjectionError> {
+        Ok(self.engine.get(RENEW_KEY)?.is_some())
+    }
+
+    /// Copies all rows into a new database and removes the old one, with all that was overwritten or dropped
+    /// in it.
+    ///
+    /// # Errors
+    /// When it can't be copied, or the old one not be removed.
+    pub fn renew(&self) -> Result<(), ProjectionError> {
+        if let Some(renewed) = &self.renewed {
+            renewed.renew()?;
         }
-        if version.as_deref() != Some(&VERSION.to_be_bytes()) {
-            let mut batch = Batch::new();
-            batch.put(VERSION_KEY, VERSION.to_be_bytes());
-            engine.commit(batch)?;
-        }
-        Ok(Self(engine))
+        let mut batch = Batch::new();
+        batch.delete(RENEW_KEY);
+        Ok(self.engine.commit(batch)?)
     }
 
     /// The generations of a definition; none when it was never folded here.
@@ -239,7 +264,7 @@ impl Projections {
         generation: Generation,
         key: &str,
     ) -> Result<Option<KeyState>, ProjectionError> {
-        let bytes = self.0.get(&row(generation, STATE, key))?;
+        let bytes = self.engine.get(&row(generation, STATE, key))?;
         bytes.map(|bytes| KeyState::decode(&bytes)).transpose()
     }
 
@@ -260,7 +285,9 @@ impl Projections {
             from.extend(after.as_bytes());
             from.push(0);
         }
-        let rows = self.0.scan(&from, &prefix_end(&prefix), limit, false)?;
+        let rows = self
+            .engine
+            .scan(&from, &prefix_end(&prefix), limit, false)?;
         rows.into_iter()
             .map(|(key, bytes)| {
                 let key = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
@@ -274,7 +301,7 @@ impl Projections {
     /// # Errors
     /// When it can't be written: the database must then be opened anew.
     pub fn commit(&self, commit: Commit) -> Result<(), ProjectionError> {
-        Ok(self.0.commit(commit.0)?)
+        Ok(self.engine.commit(commit.0)?)
     }
 
     /// Makes everything committed so far durable.
@@ -282,7 +309,7 @@ impl Projections {
     /// # Errors
     /// As of [`Projections::commit`].
     pub fn flush(&self) -> Result<(), ProjectionError> {
-        Ok(self.0.flush()?)
+        Ok(self.engine.flush()?)
     }
 
     /// Generations that are still to be dropped.
@@ -290,7 +317,7 @@ impl Projections {
     /// # Errors
     /// As above.
     pub fn to_drop(&self) -> Result<Vec<Generation>, ProjectionError> {
-        let rows = self.0.scan_prefix(&[DROPPING], 1_000, false)?;
+        let rows = self.engine.scan_prefix(&[DROPPING], 1_000, false)?;
         Ok(rows.iter().filter_map(|(key, _)| named(key)).collect())
     }
 
@@ -299,7 +326,9 @@ impl Projections {
     /// # Errors
     /// As of [`Projections::commit`].
     pub fn drop_some(&self, generation: Generation, limit: usize) -> Result<bool, ProjectionError> {
-        let rows = self.0.scan_prefix(&under(ROWS, generation), limit, false)?;
+        let rows = self
+            .engine
+            .scan_prefix(&under(ROWS, generation), limit, false)?;
         let is_last = rows.len() < limit;
         let mut batch = Batch::new();
         for (key, _) in rows {
@@ -308,16 +337,16 @@ impl Projections {
         if is_last {
             batch.delete(under(DROPPING, generation));
         }
-        self.0.commit(batch)?;
+        self.engine.commit(batch)?;
         Ok(is_last)
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.0
+        &*self.engine
     }
 
     fn decoded<T: for<'b> Decode<'b, ()>>(&self, key: &[u8]) -> Result<Option<T>, ProjectionError> {
-        let bytes = self.0.get(key)?;
+        let bytes = self.engine.get(key)?;
         Ok(bytes.map(|bytes| minicbor::decode(&bytes)).transpose()?)
     }
 }

@@ -57,6 +57,7 @@ fn report_value(report: &VerifyReport) -> Map {
         ("activities", count(report.activities)),
         ("proofs", count(report.proofs)),
         ("erased", count(report.erased)),
+        ("erased", count(report.erased)),
         ("logs", count(report.logs)),
         ("faults", Value::from(faults)),
         ("torn", torn),
@@ -65,10 +66,11 @@ fn report_value(report: &VerifyReport) -> Map {
 
 fn people(report: &VerifyReport) -> String {
     let mut lines = vec![format!(
-        "{} entries, {} activities, {} proofs, {} logs: {}",
+        "{} entries, {} activities, {} proofs, {} erased, {} logs: {}",
         report.entries,
         report.activities,
         report.proofs,
+        report.erased,
         report.logs,
         if report.faults.is_empty() {
             "all sound"

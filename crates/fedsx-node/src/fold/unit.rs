@@ -21,6 +21,8 @@ pub(super) struct Unit {
     pub(super) generation: Generation,
     pub(super) is_live: bool,
     pub(super) progress: Progress,
+    /// Nothing that was erased up to this offset makes it stale.
+    pub(super) shown_erased: u64,
     reads_actors: bool,
     failures: Vec<Failure>,
     has_failed: bool,
@@ -40,21 +42,25 @@ struct Change {
 }
 
 impl Unit {
-    /// Goes on where the generation was left. One that is ahead of the journal belongs to another; it is
-    /// `None`.
+    /// Goes on where the generation was left; what was erased up to the offset `erased` is shown as such to
+    /// one that begins. One that is ahead of the journal belongs to another; it is `None`.
     pub(super) fn resume(
         active: Arc<Active>,
         number: u64,
         is_live: bool,
         rows: &Projections,
-        applied: u64,
+        (applied, erased): (u64, u64),
     ) -> Result<Option<Self>, ProjectionError> {
         let generation = active.generation(number);
-        let progress = rows.progress(generation)?;
+        let mut progress = rows.progress(generation)?;
         if progress.offset > applied {
             return Ok(None);
         }
+        if progress.offset == 0 {
+            progress.erased = erased;
+        }
         Ok(Some(Self {
+            shown_erased: progress.erased,
             reads_actors: active.projection().reads_actors(),
             generation,
             is_live,

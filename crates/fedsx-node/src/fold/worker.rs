@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::entries::Entries;
+use super::erased::Erased;
 use super::unit::Unit;
 use super::{Active, FoldFailed, Order, Shared};
 
@@ -49,6 +50,9 @@ pub(super) struct Worker {
     /// Readers of the journal, by the offset they stand at.
     tails: Vec<(u64, Tail)>,
     to_drop: Vec<Generation>,
+    /// Whether the states of something that is erased are still in the bytes of the database.
+    is_to_be_renewed: bool,
+    erased: Erased,
     /// Entries folded since the last commit.
     pending: usize,
     committed: Instant,
@@ -63,6 +67,8 @@ impl Worker {
             units: Vec::new(),
             tails: Vec::new(),
             to_drop: shared.rows.to_drop()?,
+            is_to_be_renewed: shared.rows.is_to_be_renewed()?,
+            erased: Erased::default(),
             pending: 0,
             committed: Instant::now(),
             unflushed: None,
@@ -92,6 +98,7 @@ impl Worker {
                 self.commit()?;
             }
             self.swap()?;
+            let is_begun = self.refold()?;
             if self
                 .unflushed
                 .is_some_and(|since| since.elapsed() >= FLUSH_TIME)
@@ -99,7 +106,7 @@ impl Worker {
                 self.shared.rows.flush()?;
                 self.unflushed = None;
             }
-            if is_behind || is_thinning || !self.to_drop.is_empty() {
+            if is_behind || is_begun || is_thinning || !self.to_drop.is_empty() {
                 continue;
             }
             if self.rest(runtime, stop, &mut applied) && self.pending > 0 {
@@ -150,11 +157,35 @@ impl Worker {
 
     /// How long there is nothing to do if nothing comes in.
     fn pause(&self) -> Duration {
-        match self.unflushed {
+        let pause = match self.unflushed {
             _ if self.pending > 0 => QUIET_TIME,
             Some(since) => FLUSH_TIME.saturating_sub(since.elapsed()),
             None => Duration::from_secs(3_600),
+        };
+        self.erased.pause().map_or(pause, |look| look.min(pause))
+    }
+
+    /// Folds anew what was shown something that is erased; once that is done, lets the old bytes go. Whether
+    /// any was begun.
+    fn refold(&mut self) -> Result<bool, FoldFailed> {
+        let is_building = self.units.iter().any(|unit| !unit.is_live);
+        if self.is_to_be_renewed && !is_building && self.to_drop.is_empty() {
+            self.shared.rows.renew()?;
+            self.is_to_be_renewed = false;
+            self.erased.done();
         }
+        if is_building || !self.erased.is_due() {
+            return Ok(false);
+        }
+        let view = &self.shared.view;
+        let live = self.units.iter_mut().filter(|unit| unit.is_live);
+        let stale = self.erased.stale(live, view, &self.entries)?;
+        let stale: Vec<_> = stale.iter().map(|unit| Arc::clone(&unit.active)).collect();
+        let is_begun = !stale.is_empty();
+        for active in stale {
+            self.rebuild(active, true)?;
+        }
+        Ok(is_begun)
     }
 
     /// Does what was ordered.
@@ -163,14 +194,18 @@ impl Worker {
             match order {
                 Order::Activate(active) => self.activate(active)?,
                 Order::Deactivate(active) => self.deactivate(&active)?,
-                Order::Rebuild(active) => self.rebuild(active)?,
+                Order::Rebuild(active) => self.rebuild(active, false)?,
             }
         }
         Ok(())
     }
 
     fn activate(&mut self, active: Arc<Active>) -> Result<(), FoldFailed> {
-        let (rows, applied) = (&self.shared.rows, self.shared.view.applied());
+        let rows = &self.shared.rows;
+        let standing = (
+            self.shared.view.applied(),
+            self.shared.view.overwritten_through()?,
+        );
         let digest = active.definition.digest();
         let known = rows.generations(&digest)?;
         // Beside one that is still being dropped.
@@ -182,7 +217,7 @@ impl Worker {
         });
         let (mut commit, mut generations) = (Commit::default(), kept);
         let resume =
-            |number, is_live| Unit::resume(Arc::clone(&active), number, is_live, rows, applied);
+            |number, is_live| Unit::resume(Arc::clone(&active), number, is_live, rows, standing);
         let mut units = Vec::new();
         match resume(kept.live, true)? {
             Some(unit) => units.push(unit),
@@ -225,7 +260,8 @@ impl Worker {
         Ok(())
     }
 
-    fn rebuild(&mut self, active: Arc<Active>) -> Result<(), FoldFailed> {
+    /// Folds anew beside the live generation; where something is erased, the old states leave no bytes.
+    fn rebuild(&mut self, active: Arc<Active>, is_erased: bool) -> Result<(), FoldFailed> {
         let of_it = || {
             self.units
                 .iter()
@@ -244,10 +280,18 @@ impl Worker {
         };
         let mut commit = Commit::default();
         commit.generations(&active.definition.digest(), generations);
+        if is_erased {
+            commit.renew();
+            self.is_to_be_renewed = true;
+            self.erased.begun();
+        }
         self.shared.rows.commit(commit)?;
-        let applied = self.shared.view.applied();
+        let standing = (
+            self.shared.view.applied(),
+            self.shared.view.overwritten_through()?,
+        );
         let number = live.generation.number + 1;
-        let unit = Unit::resume(active, number, false, &self.shared.rows, applied)?;
+        let unit = Unit::resume(active, number, false, &self.shared.rows, standing)?;
         self.units.extend(unit);
         self.publish();
         Ok(())

@@ -181,7 +181,7 @@ impl Projections {
         // With the offset until when it was so.
         let mut found = None;
         for level in snapshots.from(base.max(1)) {
-            let bytes = self.0.get(&before_row(generation, level, key))?;
+            let bytes = self.engine.get(&before_row(generation, level, key))?;
             if let Some(bytes) = bytes {
                 found = Some((KeyState::decode(&bytes)?, level));
                 break;
@@ -222,7 +222,9 @@ impl Projections {
             return Ok(());
         };
         let prefix = before_row(generation, going, "");
-        let rows = self.0.scan(&prefix, &prefix_end(&prefix), limit, false)?;
+        let rows = self
+            .engine
+            .scan(&prefix, &prefix_end(&prefix), limit, false)?;
         let is_last = rows.len() < limit;
         let mut batch = Batch::new();
         for (from, bytes) in rows {
@@ -239,7 +241,7 @@ impl Projections {
             snapshots.going.pop();
             put_snapshots(&mut batch, generation, snapshots);
         }
-        Ok(self.0.commit(batch)?)
+        Ok(self.engine.commit(batch)?)
     }
 }
 

@@ -107,7 +107,7 @@ impl Folding {
         let prefix = row(self.generation, BEFORE, "");
         let rows = self
             .rows
-            .0
+            .engine
             .scan(&prefix, &prefix_end(&prefix), usize::MAX, false);
         rows.expect("read").len()
     }
