@@ -7,8 +7,8 @@
 mod bad_input;
 mod definitions;
 mod disk;
-mod follows;
 mod erasure;
+mod follows;
 mod harness;
 mod hostile;
 mod kill;

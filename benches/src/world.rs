@@ -165,6 +165,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
             derived: None,
             defined_by: None,
             embeds: None,
+            imported: None,
         },
         logs: vec![log],
         payload: Bytes::from_static(b"{}"),

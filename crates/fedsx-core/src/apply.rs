@@ -12,8 +12,10 @@ mod trigger;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{
-    Activity, Authenticated, Control, Effect, FollowRef, Header, Joined, Side, Subject, Visibility,
+    Activity, ActorNo, Authenticated, Control, Effect, FollowRef, Header, Joined, Side, Subject,
+    Visibility,
 };
+use crate::export::Between;
 use crate::follow::{Direction, Input, Which};
 use crate::key::KeyRecord;
 use crate::state::{Actor, At, Defined, Outcome, Row, Seen, State, StateError};
@@ -39,13 +41,29 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
                 trigger::derived(state, derived, now_ms, offset, &mut rows)?;
             }
             moment.keep(activity, at, &mut rows)?;
-            if let Some(effect) = &activity.effect {
+            if let Some(effect) = &activity.effect
+                && (activity.imported.is_none() || is_of_itself(effect))
+            {
                 moment.effect(activity, effect, at, &mut rows)?;
             }
         }
         Subject::Control(control) => moment.control(control, at, &mut rows)?,
     }
     Ok(rows)
+}
+
+/// Whether an effect is a matter of the actor who says it alone: what was between it and others comes apart when it
+/// is imported, as it stood.
+const fn is_of_itself(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::ActorCreated { .. }
+            | Effect::ActorUpdated { .. }
+            | Effect::Defined { .. }
+            | Effect::Subscribed { .. }
+            | Effect::Unsubscribed { .. }
+            | Effect::Offered { .. }
+    )
 }
 
 /// The logs an activity joins, its place by CID and by `id`, and that it has to go out.
@@ -67,14 +85,27 @@ fn logs(
         outcome: None,
         erased: None,
     };
-    rows.push(Row::Seen {
-        digest: activity.digest,
-        seen,
-    });
-    rows.push(Row::Id {
-        id: activity.id.clone(),
-        digest: activity.digest,
-    });
+    // Only what comes with an imported actor may be here already, for another: it joins further logs then.
+    let is_known = activity.imported.is_some() && state.seen(&activity.digest)?.is_some();
+    if is_known {
+        rows.extend(activity.joined.iter().map(|joined| Row::Placed {
+            digest: activity.digest,
+            joined: *joined,
+            offset: at.offset,
+        }));
+    } else {
+        rows.push(Row::Seen {
+            digest: activity.digest,
+            seen,
+        });
+    }
+    // And another document may have its `id`: the first wins.
+    if activity.imported.is_none() || state.digest_of_id(&activity.id)?.is_none() {
+        rows.push(Row::Id {
+            id: activity.id.clone(),
+            digest: activity.digest,
+        });
+    }
     // What others create is found by its origin and owner; a row for each would be one more to write.
     if activity.verb == "Create"
         && activity.authenticated == Authenticated::Local
@@ -298,6 +329,7 @@ impl Moment<'_> {
                 });
                 self.further(&kept, rows)
             }
+            Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
             Control::FollowRefused { actor, peer, id } => {
                 let Some(actor) = self.state.actor(*actor)? else {
@@ -386,6 +418,21 @@ impl Moment<'_> {
             pair.settle(input);
             pair.step(Direction::Following, input);
         })
+    }
+
+    /// What an imported actor brings along of a peer.
+    fn between_as_exported(
+        &self,
+        actor: ActorNo,
+        between: &Between,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Some(actor) = self.state.actor(actor)? else {
+            return Ok(());
+        };
+        let mut pair = Pair::load(self, actor, between.peer())?;
+        pair.set(between);
+        pair.rows(self, rows)
     }
 
     fn peer_gone(&self, peer: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {

@@ -371,6 +371,10 @@ pub struct Activity {
     /// Of an undefined verb: the `Create` that defines it, as the activity itself says.
     #[n(20)]
     pub defined_by: Option<Digest>,
+    /// Of what was imported with its actor: the offset that it had where it was exported. It acts on the actor
+    /// itself alone, goes out to nobody and fires no trigger.
+    #[n(21)]
+    pub imported: Option<u64>,
     /// The ids of what it holds a copy of, beside the object of a `Create` or `Update`: an erasure has to
     /// find them.
     #[n(23)]

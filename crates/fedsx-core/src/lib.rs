@@ -15,6 +15,7 @@ pub mod definition;
 pub mod entry;
 pub mod envelope;
 pub mod evidence;
+pub mod export;
 pub mod follow;
 pub mod genesis;
 pub mod http_signature;

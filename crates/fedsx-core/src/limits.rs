@@ -28,6 +28,8 @@ pub const KEYS: usize = 256;
 pub const EVIDENCE_PER_ACTOR: usize = 100;
 /// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.
 pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;
+/// Follows, their answers and subscriptions in the log of an actor that is exported or imported.
+pub const HANDSHAKES: usize = 1_000_000;
 /// Deliveries given up of which the account is kept; the oldest go first.
 pub const DEAD_LETTERS: usize = 10_000;
 /// Keys that one activity is folded into by one projection.

@@ -223,6 +223,7 @@ mod tests {
             derived: None,
             defined_by: None,
             embeds: None,
+            imported: None,
         }
     }
 

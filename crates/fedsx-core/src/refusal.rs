@@ -39,12 +39,14 @@ pub enum Code {
     Conflict,
     Unresolvable,
     TooFarBack,
+    Damaged,
+    Inconsistent,
     Internal,
 }
 
 impl Code {
     /// Every code, in the order of the pipeline.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::RateLimited,
         Self::Blocked,
         Self::TooLarge,
@@ -73,6 +75,8 @@ impl Code {
         Self::Conflict,
         Self::Unresolvable,
         Self::TooFarBack,
+        Self::Damaged,
+        Self::Inconsistent,
         Self::Internal,
     ];
 
@@ -108,6 +112,8 @@ impl Code {
             Self::Conflict => "conflict",
             Self::Unresolvable => "unresolvable",
             Self::TooFarBack => "too-far-back",
+            Self::Damaged => "damaged",
+            Self::Inconsistent => "inconsistent",
             Self::Internal => "internal",
         }
     }
@@ -133,7 +139,9 @@ impl Code {
             | Self::Validator
             | Self::UndefinedVerb
             | Self::Unresolvable
-            | Self::TooFarBack => 422,
+            | Self::TooFarBack
+            | Self::Damaged
+            | Self::Inconsistent => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::KeysUnresolved | Self::QueueFull => 503,

@@ -14,6 +14,7 @@ use fedsx_core::key::PublicKey;
 use fedsx_core::proof::{self, Presented};
 
 use crate::engine::{Engine, EngineError, EngineKind};
+use crate::import;
 use crate::journal::{Directory, JournalReader, Torn};
 use crate::lock::DirectoryLock;
 use crate::schema::{DELIVERY, Table};
@@ -115,6 +116,7 @@ fn unreadable(offset: u64) -> StoreError {
 /// When the directory is in use, or the journal can't be read.
 pub fn reindex(dir: &Path, options: &StoreOptions) -> Result<Report, StoreError> {
     let _lock = DirectoryLock::acquire(dir)?;
+    import::undo(dir)?;
     remove_index(dir, options.engine)?;
     let (_journal, engine, report) = open_applied(dir, options)?;
     engine.flush()?;
@@ -231,6 +233,7 @@ impl Check {
             Subject::Control(
                 Control::PeerGone { .. }
                 | Control::FollowRefused { .. }
+                | Control::Between { .. }
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
                 | Control::Role { .. }

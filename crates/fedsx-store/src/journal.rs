@@ -32,6 +32,7 @@ use self::frame::{
 };
 pub use self::reader::{Ended, JournalReader, Scan, Scanned};
 pub use self::recover::Recovered;
+pub(crate) use self::recover::cut_back;
 pub use self::scan::Torn;
 use self::segment::{Segment, Segments};
 
@@ -147,6 +148,15 @@ impl Journal {
     #[must_use]
     pub const fn next_offset(&self) -> u64 {
         self.next_offset
+    }
+
+    /// Where the next batch begins, unless it needs a new segment.
+    #[must_use]
+    pub fn end(&self) -> Place {
+        Place {
+            segment: self.segment.number,
+            position: u32::try_from(self.position).expect("within a segment"),
+        }
     }
 
     /// The highest offset that is durable, 0 when there is none.

@@ -10,8 +10,10 @@ mod definitions;
 pub mod delivery;
 pub mod engine;
 mod erasure;
+pub mod export;
 mod flusher;
 mod genesis;
+mod import;
 mod index;
 pub mod journal;
 mod kept;
@@ -32,6 +34,7 @@ mod writer;
 
 pub use erasure::Deletion;
 pub use genesis::compare_genesis;
+pub use import::{Imports, StageError, Staged, Staging};
 pub use kept::KeptUnder;
 pub use queue::{AppendError, Appended, Priority};
 pub use store::{Report, Store, StoreError, StoreOptions, recorded_url};

@@ -2,7 +2,7 @@
 //! published here, so that a flood of deliveries can't lock the instance's own people out.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,9 @@ use fedsx_core::decide::Draft;
 use fedsx_core::entry::{Control, Joined, LogId};
 use fedsx_core::refusal::Refusal;
 use tokio::sync::oneshot;
+
+use crate::import::Staged;
+use crate::vault::Vault;
 
 /// Inputs that may wait.
 pub(crate) const QUEUE_INPUTS: usize = 4_096;
@@ -29,6 +32,11 @@ const GLANCE: Duration = Duration::from_micros(250);
 /// Something to be appended.
 #[derive(Debug)]
 pub(crate) enum Work {
+    /// An actor with all that belongs to it.
+    Import {
+        staged: Box<Staged>,
+        vault: Arc<Vault>,
+    },
     /// An activity.
     Append(Box<Draft>),
     /// A kept activity joins further logs.
@@ -49,7 +57,7 @@ impl Work {
     pub(crate) fn payload_len(&self) -> usize {
         match self {
             Self::Append(draft) => draft.payload.len(),
-            Self::Place { .. } => 0,
+            Self::Place { .. } | Self::Import { .. } => 0,
             Self::Control { payload, .. } => payload.len(),
         }
     }

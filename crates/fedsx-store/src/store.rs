@@ -7,6 +7,7 @@
 //! DIR/secret, DIR/keys/ keys at rest
 //! DIR/journal/          the truth
 //! DIR/index-<engine>/   what it folds into; may be thrown away
+//! DIR/import/           an import under way
 //! DIR/quarantine/      what a schema or validator refused
 //! DIR/delivery.ledger   delivery progress, for when the index was thrown away
 //! ```
@@ -33,6 +34,7 @@ use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
 use crate::erasure::Erasure;
 use crate::flusher::Flusher;
+use crate::import::{self, Imports};
 use crate::index::{self, Index, Overlay, Pending};
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
 use crate::lock::{DirectoryLock, LockError};
@@ -158,6 +160,7 @@ pub struct Store {
     deliveries: Arc<Deliveries>,
     projections: Projections,
     quarantine: Arc<Quarantine>,
+    imports: Imports,
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
     thread: JoinHandle<()>,
@@ -175,6 +178,9 @@ impl Store {
         let data = Directory::open(dir).map_err(|source| io_error("open", dir, source))?;
         let lock = DirectoryLock::acquire(dir)?;
         check_format(&data, dir, &options.base_url)?;
+        if import::undo(dir)? {
+            tracing::warn!("an import was cut short; it is undone");
+        }
         let vault = Arc::new(Vault::open(dir, options.secret.as_deref())?);
         let (journal, engine, report) = open_applied(dir, options)?;
         let last = journal.next_offset() - 1;
@@ -208,6 +214,7 @@ impl Store {
             deliveries,
             projections,
             quarantine,
+            imports: Imports::of(dir),
             engine,
             queue,
             thread,
@@ -252,6 +259,12 @@ impl Store {
     #[must_use]
     pub fn quarantine(&self) -> Arc<Quarantine> {
         Arc::clone(&self.quarantine)
+    }
+
+    /// Where imports wait.
+    #[must_use]
+    pub fn imports(&self) -> Imports {
+        self.imports.clone()
     }
 
     /// Resolves when the writer has stopped by itself, which it does only when a write failed.

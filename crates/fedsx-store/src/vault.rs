@@ -15,7 +15,7 @@
 //!
 //! Bearer tokens lie beside them, as hashes (`tokens`). Invariants: a key is durable before its public half is told to anyone; a file under another key's
 //! name does not open; secrets are wiped from memory and never printed.
-//! Deliberately absent: rotation (a new key has a new id), export, signing with RSA.
+//! Deliberately absent: rotation (a new key has a new id), signing with RSA. Export: `export/keys.rs`.
 //! Design, section 4 ("Secret keys … are committed durably, apart") and section 6.
 
 mod error;
@@ -32,6 +32,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
+use fedsx_core::export::{KeyKind, SecretKey};
 use fedsx_core::key::{Ed25519Signer, PublicKey};
 use zeroize::Zeroizing;
 
@@ -180,6 +181,29 @@ impl Vault {
         Ok(Some(signer))
     }
 
+    /// A secret key and its kind, opened; for who exports it.
+    pub(crate) fn secret(
+        &self,
+        key_id: &str,
+    ) -> Result<Option<(KeyKind, Zeroizing<Vec<u8>>)>, VaultError> {
+        let found = self.reveal(key_id)?;
+        Ok(found.map(|Revealed { kind, secret }| match kind {
+            Kind::Ed25519 => (KeyKind::Ed25519, secret),
+            Kind::Rsa => (KeyKind::Rsa, secret),
+        }))
+    }
+
+    /// Keeps an imported key, durably, in the place of one that an unfinished try left.
+    pub(crate) fn adopt(&self, key: &SecretKey) -> Result<(), VaultError> {
+        let mut signers = self.lock();
+        signers.remove(&key.id);
+        let kind = match key.kind {
+            KeyKind::Ed25519 => Kind::Ed25519,
+            KeyKind::Rsa => Kind::Rsa,
+        };
+        self.store(&key.id, kind, &key.secret)
+    }
+
     fn reveal(&self, key_id: &str) -> Result<Option<Revealed>, VaultError> {
         match self.load(&name_of(key_id))? {
             Some(bytes) => self.sealer.open(key_id, &bytes).map(Some),
@@ -207,6 +231,17 @@ impl fmt::Debug for Vault {
         f.debug_struct("Vault")
             .field("files", &self.files)
             .finish_non_exhaustive()
+    }
+}
+
+/// Removes the key of that id from a data directory that nobody has open, if there is one, durably.
+pub(crate) fn remove_key(dir: &Path, key_id: &str) -> Result<(), VaultError> {
+    let name = name_of(key_id);
+    let failed = |error| VaultError::io(&name, error);
+    let files = Directory::open(dir.join(KEYS)).map_err(failed)?;
+    match files.remove(&name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => files.sync_dir().map_err(failed),
     }
 }
 

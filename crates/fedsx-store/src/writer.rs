@@ -7,8 +7,10 @@
 //! everything after.
 
 mod bound;
+mod import;
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,11 +24,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::cache::RowCache;
 use crate::engine::{Batch, Engine, EngineError};
+use crate::import::Staged;
 use crate::index::{Index, Overlay, Pending, pending};
 use crate::journal::{Journal, JournalError, Places};
 use crate::queue::{AppendError, Appended, Priority, Queue, Reply, Work};
 use crate::recent::Recent;
 use crate::schema::{self, Table, key};
+use crate::vault::{Vault, VaultError};
 use bound::size_bound;
 
 /// What a batch takes beside its entries, bytes.
@@ -123,6 +127,15 @@ impl WriterHandle {
         )
     }
 
+    /// Queues an actor that was imported and checked.
+    ///
+    /// # Errors
+    /// As [`WriterHandle::append`].
+    pub fn import(&self, staged: Staged, vault: Arc<Vault>) -> Result<Answer, AppendError> {
+        let staged = Box::new(staged);
+        self.submit(Work::Import { staged, vault }, Priority::Local)
+    }
+
     fn submit(&self, work: Work, priority: Priority) -> Result<Answer, AppendError> {
         let (reply, answer) = oneshot::channel();
         self.queue.push(work, reply, priority)?;
@@ -142,6 +155,12 @@ pub enum WriterError {
     /// The index can't be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// An import was begun and can't be ended; the next start undoes it.
+    #[error("an import failed half-way, and is undone at the next start: {0}")]
+    Import(io::Error),
+    /// The keys of an import can't be kept; the next start undoes it.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// The one writer. Synchronous: [`Writer::step`] takes a batch from input to answer.
@@ -202,6 +221,15 @@ impl Writer {
         let mut batch = Vec::with_capacity(inputs.len());
         let mut bound = BATCH_OVERHEAD;
         for (work, reply) in inputs {
+            if let Work::Import { mut staged, vault } = work {
+                self.batch(std::mem::take(&mut batch), bound)?;
+                bound = BATCH_OVERHEAD;
+                let answer = self.import(&mut staged, &vault)?;
+                // What was staged goes before anybody hears of it.
+                drop(staged);
+                let _gone = reply.send(answer);
+                continue;
+            }
             let size = size_bound(&work);
             if BATCH_OVERHEAD + size > limit {
                 let why = "the journal's segments are too small for it";
@@ -240,24 +268,30 @@ impl Writer {
             // else holds them.
             drop(step.entries);
             self.journal.sync()?;
-            let touched = RowCache::touched(step.pending.keys());
-            self.cache.learn(step.pending.keys());
-            let mut batch = Batch::new();
-            for (key, value) in step.pending {
-                match value {
-                    Some(value) => batch.put(key, value),
-                    None => batch.delete(key),
-                }
-            }
-            batch.put(applied_key(), schema::encode(last));
-            self.engine.commit(batch)?;
-            self.cache.forget(&touched);
-            self.applied.send_replace(last.offset);
+            self.commit(step.pending, last)?;
         }
         for (reply, answer) in step.answers {
             // Who no longer waits has lost the answer, not the entry.
             let _gone = reply.send(answer);
         }
+        Ok(())
+    }
+
+    /// Makes rows visible, up to an entry that is durable.
+    fn commit(&self, rows: Pending, last: At) -> Result<(), WriterError> {
+        let touched = RowCache::touched(rows.keys());
+        self.cache.learn(rows.keys());
+        let mut batch = Batch::new();
+        for (key, value) in rows {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        batch.put(applied_key(), schema::encode(last));
+        self.engine.commit(batch)?;
+        self.cache.forget(&touched);
+        self.applied.send_replace(last.offset);
         Ok(())
     }
 
@@ -292,6 +326,7 @@ impl Writer {
                 let offset = self.push(step, subject, Bytes::new(), received_ms)?;
                 Ok(Ok(Appended::New { offset, joined }))
             }
+            Work::Import { .. } => unreachable!("`step` takes it"),
             Work::Control {
                 control,
                 payload,

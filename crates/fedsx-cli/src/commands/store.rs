@@ -214,6 +214,10 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::GenesisAdopted { bundle } => {
             value.insert("bundle", &**bundle);
         }
+        Control::Between { actor, between } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("peer", between.peer());
+        }
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
         }
@@ -262,6 +266,7 @@ const fn control_kind(control: &Control) -> &'static str {
     match control {
         Control::Placed { .. } => "placed",
         Control::ProofAttached { .. } => "proof-attached",
+        Control::Between { .. } => "between",
         Control::PeerGone { .. } => "peer-gone",
         Control::FollowRefused { .. } => "follow-refused",
         Control::TriggerSettled(_) => "trigger-settled",

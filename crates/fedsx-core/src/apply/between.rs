@@ -3,6 +3,7 @@
 
 use super::Moment;
 use crate::entry::ActorNo;
+use crate::export;
 use crate::follow::{Direction, Input, Owed, Phase, Relation, step};
 use crate::state::{Actor, Blocks, Follower, Row, StateError};
 
@@ -52,6 +53,19 @@ impl<'a> Pair<'a> {
 
     pub(super) fn relation_mut(&mut self, direction: Direction) -> &mut Relation {
         &mut self.relations[direction as usize]
+    }
+
+    /// Takes a part as it was exported.
+    pub(super) fn set(&mut self, between: &export::Between) {
+        match between {
+            export::Between::Relation {
+                direction,
+                relation,
+                ..
+            } => self.relation_mut(*direction).clone_from(relation),
+            export::Between::Blocks { blocks, .. } => self.blocks = *blocks,
+            export::Between::Owed { owed, .. } => self.owed.clone_from(owed),
+        }
     }
 
     /// Steps the table; true when the input was ignored.

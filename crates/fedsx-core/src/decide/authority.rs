@@ -286,7 +286,7 @@ fn define(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError>
 
 /// What a peer's definition would define, where peers may define such at all. Its code is read when it
 /// is asked whether to trust it.
-fn offered(object: &Map) -> Option<Effect> {
+pub(crate) fn offered(object: &Map) -> Option<Effect> {
     let text = |member| object.get(member).and_then(Value::as_str);
     let kind = Kind::parse(text("type")?).filter(|kind| kind.may_come_from_peers())?;
     let name = text("name").filter(|name| is_name(name))?;

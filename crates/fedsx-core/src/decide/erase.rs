@@ -129,7 +129,7 @@ fn is_gone(
 }
 
 /// The ids of what a document holds a copy of, beside the object of a `Create` or `Update`.
-pub(super) fn copies(
+pub(crate) fn copies(
     document: &Map,
     envelope: &Envelope,
     effect: Option<&Effect>,

@@ -445,5 +445,6 @@ fn activity(
         mark: None,
         derived: None,
         defined_by: None,
+        imported: None,
     }
 }

@@ -442,6 +442,7 @@ fn draft(
         mark: None,
         derived: publishing.derivation.map(|made| made.derived.clone()),
         defined_by: None,
+        imported: None,
     };
     Ok(Draft {
         activity,

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use super::{ActorNo, Joined, Role};
 use crate::cid::Digest;
 use crate::definition::Kind;
+use crate::export::Between;
 use crate::notation::Notation;
 use crate::trigger::Settled;
 use crate::trust::Trust;
@@ -129,6 +130,16 @@ pub enum Control {
     /// A trigger made nothing of an activity, and will not be asked again.
     #[n(12)]
     TriggerSettled(#[n(0)] Settled),
+    /// What is between an imported actor and a peer, as it was where the actor was exported.
+    #[n(14)]
+    Between {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// What.
+        #[n(1)]
+        between: Between,
+    },
     /// Every relation with a peer ends, because the peer is gone.
     #[n(3)]
     PeerGone {

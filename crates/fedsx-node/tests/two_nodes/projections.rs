@@ -232,6 +232,7 @@ async fn received(instance: &Instance, numbers: std::ops::Range<u64>) {
                 derived: None,
                 defined_by: None,
                 embeds: None,
+                imported: None,
             },
             logs: vec![LogId::inbox(alice)],
             payload: Bytes::from(payload),

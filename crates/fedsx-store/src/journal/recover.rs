@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Place;
 use super::error::JournalError;
+use super::file::Directory;
 use super::frame::Marker;
 use super::scan::{End, Scanner, Step, Torn};
 use super::segment::{Found, Segments};
@@ -79,6 +80,24 @@ fn check_contiguous(segments: &Segments) -> Result<(), JournalError> {
         Some((segment, _)) => Err(JournalError::MissingSegment { segment }),
         None => Ok(()),
     }
+}
+
+/// Cuts a journal that nobody has open back to an end that it had, durably: what was appended behind it never
+/// counted.
+pub(crate) fn cut_back(directory: &Directory, end: Place) -> Result<(), JournalError> {
+    let segments = Segments::new(Arc::new(directory.clone()));
+    for number in segments.numbers()?.into_iter().rev() {
+        if number > end.segment {
+            segments.discard(number)?;
+        }
+    }
+    let number = end.segment;
+    let file = &segments.load(number)?.file;
+    let cut = file.truncate(end.position.into());
+    cut.map_err(|error| JournalError::io("cut", number, error))?;
+    let synced = file.sync_data();
+    synced.map_err(|error| JournalError::io("sync", number, error))?;
+    segments.sync_names()
 }
 
 fn cut(segments: &Segments, end: &End) -> Result<(), JournalError> {

@@ -1,7 +1,6 @@
 //! How much an input takes in the journal at most, known before it is encoded.
 
 use fedsx_core::entry::Activity;
-use fedsx_core::limits;
 
 use crate::queue::Work;
 
@@ -16,6 +15,7 @@ pub(super) fn size_bound(work: &Work) -> u64 {
     let (strings, logs) = match work {
         Work::Append(draft) => (header_strings(&draft.activity), draft.logs.len()),
         Work::Place { logs, .. } => (0, logs.len()),
+        Work::Import { .. } => unreachable!("`step` takes it"),
         Work::Control { control, .. } => {
             let bytes = minicbor::to_vec(control).expect("writing to a Vec can't fail");
             (bytes.len(), 0)
@@ -33,12 +33,11 @@ fn header_strings(activity: &Activity) -> usize {
     ];
     let lists = lists.into_iter().flatten().flatten();
     let lists: usize = lists.map(|url| url.len() + 8).sum();
-    // An effect names at most four URLs, and an actor's beginning a few keys.
-    let effect = if activity.effect.is_some() {
-        4 * limits::URL_BYTES + 4_096
-    } else {
-        0
-    };
+    // Few have one, and it may list as many keys as an actor may have.
+    let effect = activity.effect.as_ref().map_or(0, |effect| {
+        let bytes = minicbor::to_vec(effect);
+        bytes.expect("writing to a Vec can't fail").len()
+    });
     let object = activity.object_id.as_ref().map_or(0, String::len);
     let key = activity.key.as_ref().map_or(0, String::len);
     let derived = activity.derived.as_ref();

@@ -61,6 +61,7 @@ fn note() -> Activity {
         mark: None,
         defined_by: None,
         embeds: None,
+        imported: None,
         derived: None,
     }
 }
