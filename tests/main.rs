@@ -8,6 +8,7 @@ mod bad_input;
 mod definitions;
 mod disk;
 mod erasure;
+mod export;
 mod follows;
 mod harness;
 mod hostile;

@@ -1,24 +1,27 @@
-//! `Actors`: create, look up, list, profiles, moves, ends, roles, keys and tokens.
+//! `Actors`: create, look up, list, profiles, moves, ends, roles, keys and tokens. Export and import: `transfer`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use fedsx_core::entry::Role;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_node::{Node, Scope, Token};
-use tonic::{Request, Response, Status};
+use futures_util::Stream;
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::actors_server::Actors;
 use crate::proto::{
     self, CreateActorRequest, CreateActorResponse, DeleteActorRequest, DeleteActorResponse,
-    GetActorRequest, IssueTokenRequest, IssueTokenResponse, ListActorsRequest, ListActorsResponse,
-    ListKeysRequest, ListKeysResponse, ListTokensRequest, ListTokensResponse, MoveActorRequest,
-    MoveActorResponse, RevokeTokenRequest, RevokeTokenResponse, RotateKeyRequest,
+    ExportActorRequest, ExportActorResponse, GetActorRequest, ImportActorRequest,
+    ImportActorResponse, IssueTokenRequest, IssueTokenResponse, ListActorsRequest,
+    ListActorsResponse, ListKeysRequest, ListKeysResponse, ListTokensRequest, ListTokensResponse,
+    MoveActorRequest, MoveActorResponse, RevokeTokenRequest, RevokeTokenResponse, RotateKeyRequest,
     RotateKeyResponse, SetRoleRequest, SetRoleResponse, UpdateActorRequest, UpdateActorResponse,
 };
 use crate::refused::{internal, status};
-use crate::{from_proto, keys, page, to_proto};
+use crate::{from_proto, keys, page, to_proto, transfer};
 
 /// The service.
 #[derive(Debug)]
@@ -234,6 +237,26 @@ impl Actors for Service {
             Ok(RevokeTokenResponse {})
         };
         blocking(revoke).await.map(Response::new)
+    }
+
+    type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportActorResponse, Status>> + Send>>;
+
+    async fn export(
+        &self,
+        request: Request<ExportActorRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let pieces = transfer::export(self.node.clone(), request.into_inner()).await?;
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn import(
+        &self,
+        request: Request<Streaming<ImportActorRequest>>,
+    ) -> Result<Response<ImportActorResponse>, Status> {
+        let name = transfer::import(&self.node, request.into_inner()).await?;
+        let node = self.node.clone();
+        let actor = blocking(move || shown(&node, &named(&node, &name)?)).await?;
+        Ok(Response::new(ImportActorResponse { actor: Some(actor) }))
     }
 }
 

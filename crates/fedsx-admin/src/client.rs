@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use futures_util::Stream;
 use tonic::codegen::InterceptedService;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -247,6 +248,41 @@ impl Client {
         }
     }
 
+    /// `Actors.Export`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn export_actor(
+        &self,
+        request: proto::ExportActorRequest,
+    ) -> Result<Pieces, ClientError> {
+        let mut client =
+            ActorsClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
+        match client.export(request).await {
+            Ok(answer) => Ok(Pieces {
+                client: self.clone(),
+                pieces: answer.into_inner(),
+            }),
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    /// `Actors.Import`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn import_actor(
+        &self,
+        pieces: impl Stream<Item = proto::ImportActorRequest> + Send + 'static,
+    ) -> Result<proto::ImportActorResponse, ClientError> {
+        let mut client =
+            ActorsClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
+        let answer = client.import(pieces).await;
+        answer
+            .map(Response::into_inner)
+            .map_err(|status| self.error(&status))
+    }
+
     fn error(&self, status: &Status) -> ClientError {
         let metadata = |key: &str| {
             status
@@ -272,6 +308,25 @@ impl Client {
                 request_id: metadata(REQUEST_ID.as_str()).map(str::to_owned),
             },
         }
+    }
+}
+
+/// The stream of `Actors.Export`.
+#[derive(Debug)]
+pub struct Pieces {
+    client: Client,
+    pieces: Streaming<proto::ExportActorResponse>,
+}
+
+impl Pieces {
+    /// The next bytes of the file; `None` when it has ended.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let piece = self.pieces.message().await;
+        let piece = piece.map_err(|status| self.client.error(&status))?;
+        Ok(piece.map(|piece| piece.data))
     }
 }
 

@@ -26,6 +26,7 @@ mod serve;
 mod tail;
 mod timeline;
 mod to_proto;
+mod transfer;
 mod triggers;
 
 pub use deliveries::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, WaitingOf};

@@ -6,6 +6,7 @@ mod profile;
 mod projection;
 mod quarantine;
 mod token;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use delete::Delete;
 pub(crate) use profile::{Field, Profile};
 pub(crate) use projection::{Projection, Show};
 pub(crate) use token::{Scope, Token};
+pub(crate) use transfer::{Export, Import, Sealed};
 
 /// What `--help` says after the options.
 const EXITS: &str = "\
@@ -294,6 +296,10 @@ pub(crate) enum Actor {
         /// Its name
         name: String,
     },
+    /// Write an actor, with its log, keys and follows, to one sealed file
+    Export(Export),
+    /// Take an actor from such a file, as a whole or not at all
+    Import(Import),
     /// Bearer tokens, by which an actor's clients publish and read over HTTP
     #[command(subcommand)]
     Token(Token),
@@ -480,6 +486,8 @@ mod tests {
         "actor role alice -definer",
         "actor rotate-key alice",
         "actor keys alice",
+        "actor export alice --out F --passphrase-file P",
+        "actor import F --passphrase-file P",
         "define pin.sx --as alice",
         "verbs --output json",
         "definitions --kind DefineActivity",

@@ -16,4 +16,5 @@ pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod sx;
 mod token;
+mod transfer;
 pub(crate) mod triggers;

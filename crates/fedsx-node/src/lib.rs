@@ -10,10 +10,12 @@ mod announce;
 mod document;
 mod erasure;
 mod explain;
+mod export;
 mod farewell;
 mod fault;
 mod fold;
 mod hosts;
+mod import;
 mod ingest;
 mod keys;
 mod learning;
@@ -47,13 +49,15 @@ use fedsx_discovery::pool::Fetcher;
 use fedsx_discovery::webfinger::WebFinger;
 use fedsx_store::quarantine::Quarantine;
 use fedsx_store::vault::Vault;
-use fedsx_store::{Store, View, WriterHandle};
+use fedsx_store::{Imports, Store, View, WriterHandle};
 
 pub use actors::NewActor;
 pub use explain::{Explanation, Found, Standing};
+pub use export::Exporter;
 pub use fedsx_store::projections::Failure;
 pub use fedsx_store::vault::{Scope, Token, TokenText};
 pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
+pub use import::{Import, Importer};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use keys::Rotation;
 pub use learning::LearnOptions;
@@ -96,6 +100,7 @@ struct Inner {
     learning: learning::Learning,
     erasing: erasure::Erasing,
     quarantine: Arc<Quarantine>,
+    imports: Imports,
     refusals: refusals::Refusals,
     /// Who writes next as each actor.
     pens: Mutex<HashMap<ActorNo, Arc<Mutex<document::Pen>>>>,
@@ -130,6 +135,7 @@ impl Node {
             learning: learning::Learning::default(),
             erasing: erasure::Erasing::default(),
             quarantine: parts.store.quarantine(),
+            imports: parts.store.imports(),
             refusals: refusals::Refusals::default(),
             pens: Mutex::default(),
             on_contact: OnceLock::new(),

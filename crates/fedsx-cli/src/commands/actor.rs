@@ -1,4 +1,5 @@
-//! `actor create|list|show|update|move|delete|role|rotate-key|keys`; tokens stand in `token.rs`.
+//! `actor create|list|show|update|move|delete|role|rotate-key|keys`; tokens stand in `token.rs`, export and import in
+//! `transfer.rs`.
 
 mod keys;
 mod update;
@@ -46,6 +47,8 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::Role { name, change } => role(global, name, &change).await,
         Actor::RotateKey { name } => keys::rotate(global, name).await,
         Actor::Keys { name } => keys::list(global, name).await,
+        Actor::Export(export) => super::transfer::export(global, export).await,
+        Actor::Import(import) => super::transfer::import(global, import).await,
         Actor::Token(command) => super::token::run(global, command).await,
     }
 }

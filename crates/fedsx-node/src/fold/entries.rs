@@ -52,7 +52,15 @@ impl Entries {
     ) -> Result<Option<Met<'a>>, ReadError> {
         let offset = entry.header.offset;
         let (about, joined, is_further) = match &entry.header.subject {
-            Subject::Activity(activity) if part == 0 => (None, (&*activity.joined).into(), false),
+            Subject::Activity(activity) if part == 0 => {
+                // What an imported actor brings along may be here for another.
+                let is_further = activity.imported.is_some()
+                    && self.view.place_of(&activity.digest)? != Some(offset);
+                if is_further && !with_placed {
+                    return Ok(None);
+                }
+                (None, (&*activity.joined).into(), is_further)
+            }
             Subject::Control(Control::Placed { digest, joined }) if with_placed && part == 0 => {
                 (self.about(digest, offset)?, (&**joined).into(), true)
             }

@@ -191,7 +191,9 @@ impl Walker {
 
     /// What the triggers that an entry is for say to it.
     fn verdicts(&mut self, entry: &Stored) -> Result<Vec<Verdict>, ReadError> {
-        if !self.standing.has_triggers() {
+        // What came with an imported actor was met where the actor was.
+        let is_imported = entry.activity().is_some_and(|it| it.imported.is_some());
+        if !self.standing.has_triggers() || is_imported {
             return Ok(Vec::new());
         }
         let mut verdicts = Vec::new();

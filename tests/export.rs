@@ -1,0 +1,330 @@
+//! Actors that are exported, lost with all their data, and imported again under the same URL: who followed them
+//! goes on hearing from them, and a file that is not the one that was written changes nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fedsx_admin::proto::PublishRequest;
+use fedsx_core::time::parse_rfc3339_ms;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{Instance, Ran, cids, eventually, inbox, notes_by, outbox};
+
+/// Where the file and its passphrase are.
+struct Kept {
+    place: TempDir,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let place = TempDir::new().expect("a temporary directory");
+        let kept = Self { place };
+        std::fs::write(kept.path("passphrase"), "a passphrase of the test\n").expect("written");
+        kept
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    fn export(&self, instance: &Instance, name: &str) -> Vec<u8> {
+        let (out, passphrase) = (self.text("alice"), self.text("passphrase"));
+        let args = [
+            "actor",
+            "export",
+            name,
+            "--out",
+            &out,
+            "--passphrase-file",
+            &passphrase,
+        ];
+        let told = instance.json(args);
+        let file = std::fs::read(&out).expect("a file");
+        assert_eq!(told["bytes"], file.len(), "{told}");
+        file
+    }
+
+    /// Imports these bytes.
+    fn import(&self, instance: &Instance, file: &[u8]) -> Ran {
+        let (path, passphrase) = (self.text("changed"), self.text("passphrase"));
+        std::fs::write(&path, file).expect("written");
+        instance.cli(["actor", "import", &path, "--passphrase-file", &passphrase])
+    }
+}
+
+/// An instance that lost all it had.
+async fn wipe(instance: &mut Instance) {
+    instance.stop().await;
+    std::fs::remove_dir_all(instance.dir()).expect("removed");
+    instance.restart().await;
+}
+
+/// `published` counts up along an outbox.
+fn counts_up(outbox: &[Value]) {
+    let times = outbox.iter().map(|entry| {
+        let published = entry["document"]["published"].as_str().expect("a time");
+        parse_rfc3339_ms(published).expect("a time")
+    });
+    let times: Vec<_> = times.collect();
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+}
+
+/// The index made anew is what it was.
+async fn rebuilt(instance: &mut Instance) {
+    instance.verify();
+    let live = instance.state();
+    instance.stop().await;
+    instance.json(["reindex"]);
+    instance.restart().await;
+    assert_eq!(instance.state(), live);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_actor_goes_on_from_its_export_and_its_followers_with_it() {
+    let (mut a, b) = tokio::join!(Instance::start(), Instance::start());
+    let kept = Kept::new();
+    a.create(&["alice", "carol"]);
+    b.create(&["bob"]);
+    b.follow("bob", &a.handle("alice"));
+    a.follow("alice", &b.handle("bob"));
+    a.follow("carol", "alice");
+    b.following("bob", 1).await;
+    a.following("alice", 1).await;
+    a.following("carol", 1).await;
+    a.post("alice", "by the first key");
+    a.json(["actor", "rotate-key", "alice"]);
+    a.post("alice", "by the second key");
+    a.json([
+        "post",
+        "alice",
+        "for you alone",
+        "--to",
+        &b.actor_url("bob"),
+    ]);
+    b.post("bob", "heard by alice");
+    a.json(["actor", "update", "alice", "--display-name", "Alice A."]);
+    a.delivered().await;
+    b.delivered().await;
+    let [sent, got] = [outbox(&a, "alice"), inbox(&a, "alice")];
+    let heard = inbox(&b, "bob");
+    let shown = a.json(["actor", "show", "alice"]);
+    let keys = a.json(["actor", "keys", "alice"]);
+    let file = kept.export(&a, "alice");
+
+    wipe(&mut a).await;
+    let imported = kept.import(&a, &file).json();
+    assert_eq!(imported["name"], "alice", "{imported}");
+    assert_eq!(cids(&outbox(&a, "alice")), cids(&sent));
+    assert_eq!(cids(&inbox(&a, "alice")), cids(&got));
+    for same in [
+        "document",
+        "url",
+        "followers",
+        "following",
+        "outbox",
+        "inbox",
+    ] {
+        assert_eq!(imported[same], shown[same], "{same}");
+    }
+    let key_of = |keys: &Value| keys["keys"][0]["id"].clone();
+    assert_eq!(key_of(&a.json(["actor", "keys", "alice"])), key_of(&keys));
+    let waiting = a.json(["deliveries"]);
+    assert_eq!(waiting["unexpanded"], 0, "{waiting}");
+    assert_eq!(waiting["lanes"], Value::Array(Vec::new()), "{waiting}");
+    assert!(!a.dir().join("import").exists());
+
+    a.post("alice", "after all was lost");
+    a.json(["actor", "rotate-key", "alice"]);
+    a.post("alice", "by the third key");
+    b.post("bob", "to whoever is there");
+    a.delivered().await;
+    b.delivered().await;
+    let now = cids(&inbox(&b, "bob"));
+    assert_eq!(now[..heard.len()], cids(&heard), "nothing came again");
+    assert_eq!(now.len(), heard.len() + 3);
+    assert_eq!(notes_by(&inbox(&a, "alice"), &b.actor_url("bob")).len(), 2);
+    counts_up(&outbox(&a, "alice"));
+    let dead = a.json(["dead-letters"]);
+    assert_eq!(dead, Value::Array(Vec::new()));
+    rebuilt(&mut a).await;
+    b.verify();
+
+    // The same again has no place here, and none elsewhere.
+    let refused = kept.import(&a, &file).refused(1);
+    assert!(
+        refused.contains("here already") && refused.ends_with("[conflict]"),
+        "{refused}"
+    );
+    let refused = kept.import(&b, &file).refused(1);
+    assert!(
+        refused.contains(&a.url()) && refused.ends_with("[conflict]"),
+        "{refused}"
+    );
+    // What it holds by now can be exported again.
+    std::fs::remove_file(kept.path("alice")).expect("removed");
+    let sent = outbox(&a, "alice");
+    let file = kept.export(&a, "alice");
+    wipe(&mut a).await;
+    kept.import(&a, &file).ok();
+    assert_eq!(cids(&outbox(&a, "alice")), cids(&sent));
+    rebuilt(&mut a).await;
+}
+
+/// A generator of places, the same in each run.
+struct Places(u64);
+
+impl Places {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % bound
+    }
+}
+
+/// Bytes of the head, and of a chunk with its tag (docs/export.md).
+const HEAD: usize = 72;
+const CHUNK: usize = 65_536 + 16;
+const SEED: u64 = 4;
+const FLIPS: usize = 12;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_with_a_bit_changed_or_a_part_missing_changes_nothing() {
+    let mut a = Instance::start().await;
+    let kept = Kept::new();
+    a.create(&["alice"]);
+    let long = "a".repeat(20_000);
+    for number in 0..6 {
+        a.post("alice", &format!("{number} {long}"));
+    }
+    let file = kept.export(&a, "alice");
+    assert!(file.len() > HEAD + 2 * CHUNK, "{}", file.len());
+    wipe(&mut a).await;
+    a.create(&["carol"]);
+    let before = a.state();
+
+    let chunks = (HEAD..file.len()).step_by(CHUNK);
+    let edges: Vec<usize> = chunks
+        .flat_map(|at| [at - 1, at])
+        .chain([0, 8, 12, 16, 48, 64, file.len() - 1])
+        .collect();
+    let mut places = Places(SEED);
+    let sampled = std::iter::repeat_with(|| places.below(file.len())).take(FLIPS);
+    for at in edges.iter().copied().chain(sampled.collect::<Vec<_>>()) {
+        let mut changed = file.clone();
+        changed[at] ^= 1 << (at % 8);
+        let refused = kept.import(&a, &changed).refused(1);
+        let chunk = at
+            .checked_sub(HEAD)
+            .map(|at| format!("chunk {} (", at / CHUNK));
+        let place = match (at, chunk) {
+            (0..8, _) => "does not begin like one".to_owned(),
+            (_, chunk) => chunk.unwrap_or_else(|| "the head (".to_owned()),
+        };
+        assert!(refused.contains(&place), "byte {at}: {refused}");
+        assert!(
+            refused.ends_with("[damaged]") || at < 8,
+            "byte {at}: {refused}"
+        );
+    }
+    for cut in edges
+        .iter()
+        .copied()
+        .chain([1, HEAD + 1, HEAD + CHUNK / 2, file.len() / 2])
+    {
+        let refused = kept.import(&a, &file[..cut]).refused(1);
+        let is_named = refused.contains("cut off") || refused.contains("chunk ") || cut == 0;
+        assert!(is_named, "cut at {cut}: {refused}");
+    }
+    let refused = kept.import(&a, &[&file[..], b"more"].concat()).refused(1);
+    assert!(refused.ends_with("[damaged]"), "{refused}");
+    std::fs::write(kept.path("passphrase"), "another passphrase\n").expect("written");
+    let refused = kept.import(&a, &file).refused(1);
+    assert!(refused.ends_with("[not-authorised]"), "{refused}");
+    assert_eq!(a.state(), before);
+    assert!(!a.dir().join("import").exists());
+    a.verify();
+    std::fs::write(kept.path("passphrase"), "a passphrase of the test\n").expect("written");
+    kept.import(&a, &file).ok();
+    assert_eq!(outbox(&a, "alice").len(), 7);
+}
+
+/// Kills that fall before, into and behind the import; they are what is tried, and nothing waits for them.
+const KILLS_AFTER_MS: [u64; 10] = [40, 80, 120, 160, 200, 240, 280, 320, 400, 500];
+const POSTS: usize = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_at_any_instant_of_an_import_leaves_all_of_it_or_nothing() {
+    let mut a = Instance::start().await;
+    let kept = Kept::new();
+    a.create(&["alice"]);
+    let client = a.client().await;
+    for number in 0..POSTS {
+        let published = client.publish(PublishRequest {
+            actor: "alice".to_owned(),
+            document_json: format!(r#"{{"type":"Note","content":"{number}"}}"#).into_bytes(),
+            ..PublishRequest::default()
+        });
+        published.await.expect("published");
+    }
+    let file = kept.export(&a, "alice");
+    wipe(&mut a).await;
+    a.create(&["carol"]);
+    let before = a.state();
+    let mut undone = 0;
+    for after_ms in KILLS_AFTER_MS {
+        let (path, passphrase) = (kept.text("changed"), kept.text("passphrase"));
+        std::fs::write(&path, &file).expect("written");
+        let dir = a.dir().to_str().expect("UTF-8").to_owned();
+        let mut import = crate::harness::program();
+        import.args([
+            "--data-dir",
+            &dir,
+            "actor",
+            "import",
+            &path,
+            "--passphrase-file",
+            &passphrase,
+        ]);
+        let mut import = import
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        a.kill();
+        // Its server is gone, so that it ends.
+        import.wait().expect("it ended");
+        a.restart().await;
+        assert!(!a.dir().join("import").exists());
+        a.verify();
+        let is_here = a.cli(["actor", "show", "alice"]).code == Some(0);
+        if is_here {
+            assert_eq!(
+                outbox(&a, "alice").len(),
+                POSTS + 1,
+                "killed after {after_ms} ms"
+            );
+            wipe(&mut a).await;
+            a.create(&["carol"]);
+        } else {
+            undone += 1;
+            assert_eq!(a.state().0, before.0, "killed after {after_ms} ms");
+        }
+    }
+    assert!(undone > 0, "no kill came before the end");
+    kept.import(&a, &file).ok();
+    a.post("alice", "after all");
+    eventually("the whole log", async || {
+        (outbox(&a, "alice").len() == POSTS + 2).then_some(())
+    })
+    .await;
+    counts_up(&outbox(&a, "alice"));
+    rebuilt(&mut a).await;
+}
