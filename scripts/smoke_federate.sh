@@ -370,4 +370,20 @@ logs "$PAIR_DIR/rebuilt"
 diff -r "$PAIR_DIR/before" "$PAIR_DIR/rebuilt"
 ok
 
+now "alice's server is lost with all its data, and she goes on from her export"
+echo "a passphrase of the smoke test" >"$PAIR_DIR/passphrase"
+sealed=(--passphrase-file "$PAIR_DIR/passphrase")
+a actor export alice --out "$PAIR_DIR/alice.fedsx" "${sealed[@]}" >/dev/null
+a followers alice >"$PAIR_DIR/followers"
+"$here/stop_pair.sh"
+rm -r "$PAIR_DIR/a"
+"$here/start_pair.sh" >/dev/null
+! a actor import "$PAIR_DIR/passphrase" "${sealed[@]}" >/dev/null 2>&1
+holds "\"$alice\"" a actor import "$PAIR_DIR/alice.fedsx" "${sealed[@]}"
+a followers alice | diff "$PAIR_DIR/followers" -
+heard=$(a post alice "All was lost but this" --to "$bob" | member cid)
+eventually holds "$heard" b inbox bob
+holds '"clean": true' a verify
+ok
+
 held=1

@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fedsx_admin::proto::PublishRequest;
+use fedsx_core::cid::cid;
+use fedsx_core::export::{Begin, Between, Entry, KeyKind, Record};
+use fedsx_core::follow::{Direction, Phase, Relation};
+use fedsx_core::notation::{Notation, read_document};
 use fedsx_core::time::parse_rfc3339_ms;
+use fedsx_store::export::{OpenError, Opening, Sealing};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -253,6 +258,162 @@ async fn a_file_with_a_bit_changed_or_a_part_missing_changes_nothing() {
     std::fs::write(kept.path("passphrase"), "a passphrase of the test\n").expect("written");
     kept.import(&a, &file).ok();
     assert_eq!(outbox(&a, "alice").len(), 7);
+}
+
+/// Another file with the same seal.
+fn resealed(file: &[u8], change: impl Fn(usize, Record) -> Option<Record>) -> Vec<u8> {
+    let passphrase = b"a passphrase of the test";
+    let mut opening = Opening::new(passphrase);
+    let mut records = Vec::new();
+    let mut each = |record, _: &str| {
+        records.push(record);
+        Ok::<_, OpenError>(())
+    };
+    opening.feed(file, &mut each).expect("whole");
+    opening.finish(&mut each).expect("whole");
+    let mut sealing = Sealing::new(passphrase).expect("random bytes");
+    let records = records.into_iter().enumerate();
+    for record in records.filter_map(|(at, record)| change(at, record)) {
+        sealing.push(&record);
+    }
+    sealing.finish()
+}
+
+/// The entries of a file, changed where `change` says so.
+fn with_entries(file: &[u8], change: impl Fn(&mut Entry)) -> Vec<u8> {
+    resealed(file, |_, record| match record {
+        Record::Entry(mut entry) => {
+            change(&mut entry);
+            Some(Record::Entry(entry))
+        }
+        other => Some(other),
+    })
+}
+
+/// Says something else in the second entry.
+fn reworded(entry: &mut Entry) {
+    if entry.outbox == Some(2) {
+        let document = entry.document.take().expect("a document");
+        let text = String::from_utf8(document.to_vec()).expect("JSON");
+        assert!(text.contains("first words"), "{text}");
+        entry.document = Some(text.replace("first words", "other words").into());
+    }
+}
+
+/// What is well sealed, and forged all the same.
+fn forged(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let without = |gone: usize| resealed(file, |at, record| (at != gone).then_some(record));
+    let relation = Between::Relation {
+        direction: Direction::Follower,
+        peer: "https://b.example/actors/mallory".to_owned(),
+        relation: Relation {
+            phase: Phase::Accepted,
+            id: Some("https://b.example/follows/1".to_owned()),
+            inbox: Some("https://b.example/inbox".to_owned()),
+            ..Relation::default()
+        },
+    };
+    vec![
+        ("other words", with_entries(file, reworded)),
+        (
+            "other words under their own CID",
+            with_entries(file, |entry| {
+                reworded(entry);
+                let document = entry.document.clone().expect("a document");
+                let map = read_document(Notation::Json, &document, 1 << 20).expect("JSON");
+                entry.digest = cid(&map).digest;
+            }),
+        ),
+        (
+            "an entry left out",
+            resealed(file, |_, record| match record {
+                Record::Entry(entry) if entry.outbox == Some(2) => None,
+                other => Some(other),
+            }),
+        ),
+        (
+            "two entries in each other's place",
+            with_entries(file, |entry| {
+                entry.outbox = entry.outbox.map(|seq| match seq {
+                    2 => 3,
+                    3 => 2,
+                    other => other,
+                });
+            }),
+        ),
+        (
+            "another key named",
+            with_entries(file, |entry| entry.key = None),
+        ),
+        (
+            "a follower made up",
+            resealed(file, |_, record| {
+                Some(match record {
+                    Record::Between(_) => Record::Between(relation.clone()),
+                    other => other,
+                })
+            }),
+        ),
+        (
+            "another secret",
+            resealed(file, |_, mut record| {
+                if let Record::Key(key) = &mut record
+                    && key.kind == KeyKind::Ed25519
+                {
+                    key.secret = vec![9; 32];
+                }
+                Some(record)
+            }),
+        ),
+        ("no secret", without(1)),
+        ("nothing at the beginning", without(0)),
+        (
+            "no end",
+            resealed(file, |_, record| {
+                (!matches!(record, Record::End(_))).then_some(record)
+            }),
+        ),
+        (
+            "another name",
+            resealed(file, |_, record| {
+                Some(match record {
+                    Record::Begin(begin) => Record::Begin(Begin {
+                        name: "mallory".to_owned(),
+                        actor: begin.actor.replace("alice", "mallory"),
+                        ..begin
+                    }),
+                    other => other,
+                })
+            }),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_well_sealed_and_forged_is_refused_by_what_is_wrong_with_it() {
+    let (mut a, b) = tokio::join!(Instance::start(), Instance::start());
+    let kept = Kept::new();
+    a.create(&["alice"]);
+    b.create(&["bob"]);
+    a.post("alice", "first words");
+    a.json(["actor", "rotate-key", "alice"]);
+    a.post("alice", "last words");
+    b.follow("bob", &a.handle("alice"));
+    b.following("bob", 1).await;
+    let file = kept.export(&a, "alice");
+    wipe(&mut a).await;
+    let before = a.state();
+    let mut page = Vec::new();
+    for (what, file) in forged(&file) {
+        let refused = kept.import(&a, &file).refused(1);
+        page.push(format!("{what}: {refused}").replace(&a.url(), "URL"));
+    }
+    insta::assert_snapshot!(page.join("\n"));
+    assert_eq!(a.state(), before);
+    assert!(!a.dir().join("import").exists());
+    kept.import(&a, &resealed(&file, |_, record| Some(record)))
+        .ok();
+    a.verify();
 }
 
 /// Kills that fall before, into and behind the import; they are what is tried, and nothing waits for them.

@@ -131,7 +131,7 @@ impl Exporter {
             self.between = Some(self.node.0.view.between(self.actor.no));
         }
         let scan = self.between.as_mut().expect("set above");
-        let rows = scan.next().map_err(fault::read)?;
+        let rows = scan.next_rows().map_err(fault::read)?;
         for between in &rows {
             if let Between::Relation {
                 direction,

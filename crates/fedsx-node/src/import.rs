@@ -16,7 +16,6 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::{Authority, Registry};
 use fedsx_core::state::Actor;
 use fedsx_store::export::{Opening, PublicHalf};
-use fedsx_store::vault::Vault;
 use fedsx_store::{StageError, Staged, Staging};
 
 use crate::{Node, fault};
@@ -277,7 +276,7 @@ impl Received {
             return Err(wrong("the log is empty"));
         }
         for key in &self.keys {
-            let is_named = match Vault::public_half(key) {
+            let is_named = match PublicHalf::of(key) {
                 Some(PublicHalf::Ed25519(public)) => {
                     let mut keys = check.keys().iter();
                     keys.any(|record| record.id == key.id && record.key == public)

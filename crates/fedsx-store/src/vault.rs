@@ -181,15 +181,19 @@ impl Vault {
         Ok(Some(signer))
     }
 
-    /// A secret key and its kind, opened; for who exports it.
-    pub(crate) fn secret(
-        &self,
-        key_id: &str,
-    ) -> Result<Option<(KeyKind, Zeroizing<Vec<u8>>)>, VaultError> {
+    /// The secret key of that id, as it is exported; none when there is none.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn exported(&self, key_id: &str) -> Result<Option<SecretKey>, VaultError> {
         let found = self.reveal(key_id)?;
-        Ok(found.map(|Revealed { kind, secret }| match kind {
-            Kind::Ed25519 => (KeyKind::Ed25519, secret),
-            Kind::Rsa => (KeyKind::Rsa, secret),
+        Ok(found.map(|Revealed { kind, secret }| SecretKey {
+            id: key_id.to_owned(),
+            kind: match kind {
+                Kind::Ed25519 => KeyKind::Ed25519,
+                Kind::Rsa => KeyKind::Rsa,
+            },
+            secret: secret.to_vec(),
         }))
     }
 

@@ -214,8 +214,7 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::GenesisAdopted { bundle } => {
             value.insert("bundle", &**bundle);
         }
-        Control::Between { actor, between } => {
-            value.insert("actor", count(actor.0.into()));
+        Control::Between { between, .. } => {
             value.insert("peer", between.peer());
         }
         Control::PeerGone { peer } => {

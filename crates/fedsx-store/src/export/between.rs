@@ -36,7 +36,7 @@ impl BetweenScan {
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn next(&mut self) -> Result<Vec<Between>, ReadError> {
+    pub fn next_rows(&mut self) -> Result<Vec<Between>, ReadError> {
         while let Some((part, prefix)) = self.tables.last() {
             let from = self.from.take().unwrap_or_else(|| prefix.clone());
             let rows = self
