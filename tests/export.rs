@@ -102,6 +102,8 @@ async fn an_actor_goes_on_from_its_export_and_its_followers_with_it() {
     a.following("alice", 1).await;
     a.following("carol", 1).await;
     a.post("alice", "by the first key");
+    let gone = a.post("alice", "to be taken back");
+    a.json(["delete", "alice", &gone]);
     a.json(["actor", "rotate-key", "alice"]);
     a.post("alice", "by the second key");
     a.json([
@@ -138,6 +140,7 @@ async fn an_actor_goes_on_from_its_export_and_its_followers_with_it() {
     }
     let key_of = |keys: &Value| keys["keys"][0]["id"].clone();
     assert_eq!(key_of(&a.json(["actor", "keys", "alice"])), key_of(&keys));
+    a.web().get(&format!("/artifacts/{gone}")).await.gone();
     let waiting = a.json(["deliveries"]);
     assert_eq!(waiting["unexpanded"], 0, "{waiting}");
     assert_eq!(waiting["lanes"], Value::Array(Vec::new()), "{waiting}");

@@ -35,6 +35,8 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
     };
     match &header.subject {
         Subject::Activity(activity) => {
+            let at = held(state, activity, at)?;
+            kept(state, activity, at, header.offset, &mut rows)?;
             logs(state, activity, at, &mut rows)?;
             if let Some(derived) = &activity.derived {
                 let (offset, now_ms) = (header.offset, header.received_ms);
@@ -62,17 +64,37 @@ const fn is_of_itself(effect: &Effect) -> bool {
             | Effect::Defined { .. }
             | Effect::Subscribed { .. }
             | Effect::Unsubscribed { .. }
+            | Effect::Deleted { .. }
             | Effect::Offered { .. }
     )
 }
 
-/// The logs an activity joins, its place by CID and by `id`, and that it has to go out.
-fn logs(
+/// Where the document of an activity stands. Only what comes with an imported actor may be here already, for another:
+/// it joins further logs then, and its entry brings no second copy.
+fn held(state: &dyn State, activity: &Activity, at: At) -> Result<At, StateError> {
+    let known = match activity.imported {
+        Some(_) => state.seen(&activity.digest)?,
+        None => None,
+    };
+    Ok(known.map_or(at, |known| known.at))
+}
+
+/// That a document is kept, and under which `id`.
+fn kept(
     state: &dyn State,
     activity: &Activity,
     at: At,
+    offset: u64,
     rows: &mut Vec<Row>,
 ) -> Result<(), StateError> {
+    if at.offset != offset {
+        rows.extend(activity.joined.iter().map(|joined| Row::Placed {
+            digest: activity.digest,
+            joined: *joined,
+            offset,
+        }));
+        return Ok(());
+    }
     let proved = matches!(
         activity.authenticated,
         Authenticated::Local | Authenticated::Proof
@@ -85,27 +107,27 @@ fn logs(
         outcome: None,
         erased: None,
     };
-    // Only what comes with an imported actor may be here already, for another: it joins further logs then.
-    let is_known = activity.imported.is_some() && state.seen(&activity.digest)?.is_some();
-    if is_known {
-        rows.extend(activity.joined.iter().map(|joined| Row::Placed {
-            digest: activity.digest,
-            joined: *joined,
-            offset: at.offset,
-        }));
-    } else {
-        rows.push(Row::Seen {
-            digest: activity.digest,
-            seen,
-        });
-    }
-    // And another document may have its `id`: the first wins.
+    rows.push(Row::Seen {
+        digest: activity.digest,
+        seen,
+    });
+    // What is imported may find another document under its `id`: the first wins.
     if activity.imported.is_none() || state.digest_of_id(&activity.id)?.is_none() {
         rows.push(Row::Id {
             id: activity.id.clone(),
             digest: activity.digest,
         });
     }
+    Ok(())
+}
+
+/// The logs an activity joins, and that it has to go out.
+fn logs(
+    state: &dyn State,
+    activity: &Activity,
+    at: At,
+    rows: &mut Vec<Row>,
+) -> Result<(), StateError> {
     // What others create is found by its origin and owner; a row for each would be one more to write.
     if activity.verb == "Create"
         && activity.authenticated == Authenticated::Local
@@ -302,21 +324,7 @@ impl Moment<'_> {
     fn control(&self, control: &Control, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
         match control {
             Control::Placed { digest, joined } => self.place(*digest, joined, rows),
-            Control::ProofAttached { digest, .. } => {
-                let Some(seen) = self.state.seen(digest)? else {
-                    return Ok(());
-                };
-                let seen = Seen {
-                    proved: true,
-                    with_proof: Some(at),
-                    ..seen
-                };
-                rows.push(Row::Seen {
-                    digest: *digest,
-                    seen,
-                });
-                self.further(digest, rows)
-            }
+            Control::ProofAttached { digest, .. } => self.proved_by(digest, at, rows),
             Control::Equivocation {
                 kept, id, actor, ..
             } => {
@@ -377,6 +385,23 @@ impl Moment<'_> {
             // On record, for whoever reads the journal.
             Control::GenesisAdopted { .. } => Ok(()),
         }
+    }
+
+    /// A kept activity has a proof since this entry.
+    fn proved_by(&self, digest: &Digest, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        let Some(seen) = self.state.seen(digest)? else {
+            return Ok(());
+        };
+        let seen = Seen {
+            proved: true,
+            with_proof: Some(at),
+            ..seen
+        };
+        rows.push(Row::Seen {
+            digest: *digest,
+            seen,
+        });
+        self.further(digest, rows)
     }
 
     /// A kept activity joins further logs.

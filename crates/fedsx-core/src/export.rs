@@ -117,8 +117,7 @@ pub struct Entry {
     /// The notation of the document's bytes.
     #[n(3)]
     pub notation: Notation,
-    /// The document as received. None is kept for an activity whose payload was erased, with what is
-    /// left of it in member 17; no such is written or read yet.
+    /// The document as received; none of an activity whose payload was erased.
     #[cbor(n(4), with = "document")]
     pub document: Option<Bytes>,
     /// Its place in the outbox, from 1.
@@ -157,6 +156,38 @@ pub struct Entry {
     /// Of a `Subscribe`: the name of what it selects by, and the version where one was named.
     #[n(16)]
     pub subscribed: Option<(String, Option<Digest>)>,
+    /// What is left of an activity whose payload was erased.
+    #[n(17)]
+    pub left: Option<Left>,
+    /// Of a `Delete`: the object that goes with what is deleted, and the `type` of that, where each is known.
+    #[n(18)]
+    pub deleted: Option<(Option<String>, Option<String>)>,
+}
+
+/// What is left of an activity whose payload was erased.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Left {
+    /// Its `id`.
+    #[n(0)]
+    pub id: String,
+    /// Its `type`.
+    #[n(1)]
+    pub verb: String,
+    /// Its `actor`.
+    #[n(2)]
+    pub actor: String,
+    /// The `id` of its object.
+    #[n(3)]
+    pub object_id: Option<String>,
+    /// `published`, Unix milliseconds.
+    #[n(4)]
+    pub published_ms: i64,
+    /// When its owner deleted it, Unix milliseconds.
+    #[n(5)]
+    pub deleted_ms: i64,
+    /// The ids of what it held copies of.
+    #[n(6)]
+    pub embeds: Vec<String>,
 }
 
 /// What is between the actor and a peer, one part of it.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use fedsx_core::actor::rsa_key_id;
 use fedsx_core::entry::{Activity, Authenticated, Effect, LogId, Role};
 use fedsx_core::envelope::Envelope;
-use fedsx_core::export::{Begin, Between, End, Entry, Follows, Record};
+use fedsx_core::export::{Begin, Between, End, Entry, Follows, Left, Record};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Actor, Outcome};
 use fedsx_store::export::{BetweenScan, Sealing};
@@ -185,10 +185,12 @@ impl Exporter {
                 &stored.header.offset,
             ));
         };
-        if matches!(
-            activity.verb.as_str(),
-            "Follow" | "Accept" | "Reject" | "Undo"
-        ) {
+        if !stored.erased
+            && matches!(
+                activity.verb.as_str(),
+                "Follow" | "Accept" | "Reject" | "Undo"
+            )
+        {
             let map = stored.map().map_err(fault::read)?;
             self.follows.see(&Envelope::of(&map)?)?;
         }
@@ -252,7 +254,7 @@ fn exported(
         received_ms: stored.header.received_ms,
         digest: activity.digest,
         notation: stored.notation,
-        document: (!stored.document.is_empty()).then(|| stored.document.clone()),
+        document: (!stored.erased).then(|| stored.document.clone()),
         outbox,
         inbox,
         authenticated,
@@ -266,6 +268,21 @@ fn exported(
         derived: activity.derived.clone(),
         subscribed: match &activity.effect {
             Some(Effect::Subscribed { name, version }) => Some((name.clone(), *version)),
+            _ => None,
+        },
+        left: stored.erased.then(|| Left {
+            id: activity.id.clone(),
+            verb: activity.verb.clone(),
+            actor: activity.actor.clone(),
+            object_id: activity.object_id.clone(),
+            published_ms: activity.published_ms,
+            deleted_ms: stored.deleted_ms.unwrap_or(activity.published_ms),
+            embeds: activity.embeds.clone().unwrap_or_default(),
+        }),
+        deleted: match &activity.effect {
+            Some(Effect::Deleted {
+                with, former_type, ..
+            }) => Some((with.clone(), former_type.clone())),
             _ => None,
         },
     })

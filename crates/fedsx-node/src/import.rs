@@ -213,8 +213,12 @@ impl Received {
         let subject = Subject::Activity(Box::new(activity));
         let pushed = self
             .staging
-            .push(&subject, entry.received_ms, &checked.document.bytes);
+            .push(&subject, entry.received_ms, &checked.payload);
         pushed.map_err(staging)?;
+        if let Some(deleted_ms) = checked.erased_ms {
+            let digest = entry.digest;
+            self.control(Control::Erased { digest, deleted_ms })?;
+        }
         self.count.entries += 1;
         if self.count.entries == 1 {
             for role in roles {

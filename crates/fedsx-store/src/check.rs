@@ -53,6 +53,12 @@ pub struct Fault {
 /// Faults listed at most; the journal is read to its end all the same.
 const FAULTS: usize = 100;
 
+/// Whether an entry came with an imported actor and without a document: that was erased, or is here for another.
+fn is_imported_empty(stored: &Stored) -> bool {
+    let activity = stored.activity();
+    stored.document.is_empty() && activity.is_some_and(|activity| activity.imported.is_some())
+}
+
 /// Checks every frame, CID, proof and log of a data directory.
 ///
 /// # Errors
@@ -282,7 +288,7 @@ impl Check {
         key: Option<&str>,
         activity: Option<&Activity>,
     ) -> Result<(), String> {
-        if stored.erased {
+        if stored.erased || is_imported_empty(stored) {
             return Ok(());
         }
         let map = stored.map().map_err(|error| error.to_string())?;

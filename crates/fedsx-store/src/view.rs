@@ -111,7 +111,7 @@ impl Tail {
                 break;
             }
             (self.after, self.place) = (scanned.frame.offset, Some(scanned.place));
-            entries.push(stored(scanned.frame)?);
+            entries.push(self.view.filled(stored(scanned.frame)?)?);
         }
         Ok(entries)
     }
@@ -419,6 +419,22 @@ impl View {
             position: at.position,
         };
         stored(self.journal.read(place)?)
+    }
+
+    /// The same entry; one that was imported with its actor while its document was here for another, with that.
+    fn filled(&self, stored: Stored) -> Result<Stored, ReadError> {
+        let imported = stored.activity().filter(|it| it.imported.is_some());
+        let Some(activity) = imported.filter(|_| stored.document.is_empty() && !stored.erased)
+        else {
+            return Ok(stored);
+        };
+        let Some(held) = self.stored(&activity.digest)? else {
+            return Ok(stored);
+        };
+        Ok(Stored {
+            header: stored.header,
+            ..held
+        })
     }
 
     /// The same entry with the proof that came later, if one did; of one that is erased, what is left.

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use crate::actor::PeerActor;
 use crate::address::same_origin;
 use crate::cid::{Cid, Codec, Digest};
@@ -43,8 +45,10 @@ pub struct Check {
 pub struct Checked {
     /// The header.
     pub activity: Activity,
-    /// The document.
-    pub document: Document,
+    /// The document's bytes; none of what is erased.
+    pub payload: Bytes,
+    /// When its owner deleted it, Unix milliseconds, where it is erased.
+    pub erased_ms: Option<i64>,
 }
 
 impl Check {
@@ -89,7 +93,7 @@ impl Check {
     /// What is wrong with it, without its place.
     pub fn entry(&mut self, entry: &Entry) -> Result<Checked, Refusal> {
         let Some(bytes) = &entry.document else {
-            return Err(wrong("an entry without its document is not read yet"));
+            return self.erased(entry);
         };
         let document = Document::read(entry.notation, bytes.clone(), limits::DOCUMENT_IN_BYTES)?;
         if document.digest != entry.digest {
@@ -98,8 +102,8 @@ impl Check {
         let envelope = Envelope::of(&document.map)?;
         let joined = self.place(entry)?;
         let is_own = envelope.actor == self.actor;
-        if entry.outbox.is_some() && !is_own {
-            return Err(wrong("the outbox holds an activity of another actor"));
+        if entry.outbox.is_some() != is_own {
+            return Err(wrong("an activity is in the log of another actor's"));
         }
         let published_ms = envelope.published_ms.unwrap_or(entry.received_ms);
         let effect = match is_own {
@@ -111,7 +115,7 @@ impl Check {
         };
         let effect = match effect {
             Some(effect) => Some(effect),
-            None => self.effect(&envelope),
+            None => self.effect(entry, &envelope),
         };
         self.follows.see(&envelope)?;
         let activity = Activity {
@@ -138,7 +142,74 @@ impl Check {
             defined_by: entry.mark.and_then(|_| defined_by(&document.map)),
             imported: Some(entry.offset),
         };
-        Ok(Checked { activity, document })
+        Ok(Checked {
+            activity,
+            payload: document.bytes,
+            erased_ms: None,
+        })
+    }
+
+    /// What is left of an activity whose payload was erased: its place, and nothing that acts on anything.
+    fn erased(&mut self, entry: &Entry) -> Result<Checked, Refusal> {
+        let Some(left) = &entry.left else {
+            return Err(wrong(
+                "an entry has neither its document nor what is left of it",
+            ));
+        };
+        let joined = self.place(entry)?;
+        if entry.outbox.is_some() != (left.actor == self.actor) {
+            return Err(wrong("an activity is in the log of another actor's"));
+        }
+        let texts = [&left.id, &left.verb, &left.actor];
+        let texts = texts.into_iter().chain(&left.object_id).chain(&left.embeds);
+        if entry.outbox == Some(1) || texts.into_iter().any(|text| text.len() > limits::URL_BYTES) {
+            return Err(wrong("what is left of an activity is none"));
+        }
+        if entry.outbox.is_some() {
+            self.in_order(left.published_ms)?;
+        }
+        let activity = Activity {
+            digest: entry.digest,
+            id: left.id.clone(),
+            verb: left.verb.clone(),
+            actor: left.actor.clone(),
+            object_id: left.object_id.clone(),
+            published_ms: left.published_ms,
+            authenticated: entry.authenticated,
+            key: entry.key.clone(),
+            visibility: entry.visibility,
+            notation: entry.notation,
+            joined,
+            hidden: Vec::new(),
+            effect: None,
+            fan_out: false,
+            backfilled: entry.backfilled,
+            audience: Vec::new(),
+            definitions: entry.definitions.clone(),
+            mark: None,
+            derived: entry.derived.clone(),
+            defined_by: None,
+            imported: Some(entry.offset),
+            embeds: (!left.embeds.is_empty()).then(|| left.embeds.clone()),
+        };
+        Ok(Checked {
+            activity,
+            payload: Bytes::new(),
+            erased_ms: Some(left.deleted_ms),
+        })
+    }
+
+    /// `published` counts up along the outbox.
+    fn in_order(&mut self, published_ms: i64) -> Result<(), Refusal> {
+        if published_ms <= self.last_published_ms {
+            return Err(wrong("`published` does not count up along the outbox"));
+        }
+        if published_ms > self.now_ms + limits::CLOCK_SKEW_MS {
+            let why = "`published` lies more than an hour ahead";
+            return Err(Refusal::new(Code::Future, why));
+        }
+        self.last_published_ms = published_ms;
+        Ok(())
     }
 
     /// Its places: each log counts up without a gap.
@@ -173,23 +244,14 @@ impl Check {
         let published_ms = envelope
             .published_ms
             .ok_or_else(|| wrong("an activity of the actor has no `published`"))?;
-        if entry.outbox.is_some() {
-            if published_ms <= self.last_published_ms {
-                return Err(wrong("`published` does not count up along the outbox"));
-            }
-            if published_ms > self.now_ms + limits::CLOCK_SKEW_MS {
-                let why = "`published` lies more than an hour ahead";
-                return Err(Refusal::new(Code::Future, why));
-            }
-            self.last_published_ms = published_ms;
-        }
+        self.in_order(published_ms)?;
         let is_first = entry.outbox == Some(1);
         let itself = envelope.object.id() == Some(&self.actor);
         let speaks_of_itself = itself && matches!(envelope.verb.as_str(), "Create" | "Update");
         if is_first && !(itself && envelope.verb == "Create") {
             return Err(wrong("the outbox does not begin with the actor's creation"));
         }
-        let effect = match entry.outbox.is_some() && speaks_of_itself {
+        let effect = match speaks_of_itself {
             true => Some(self.became(envelope, published_ms, is_first)?),
             false => None,
         };
@@ -283,7 +345,6 @@ impl Check {
     ) -> Option<Effect> {
         let object = envelope.object.embedded();
         match envelope.verb.as_str() {
-            _ if entry.outbox.is_none() => None,
             "Create" | "DefineType" | "SubtypeOf" => {
                 let definition = object.filter(|object| authority::is_definition(object))?;
                 let definition = Definition::of(definition).ok()?;
@@ -307,7 +368,7 @@ impl Check {
     }
 
     /// What an activity did between two actors: so that what names it by its id alone is still understood.
-    fn effect(&self, envelope: &Envelope) -> Option<Effect> {
+    fn effect(&self, entry: &Entry, envelope: &Envelope) -> Option<Effect> {
         let actor = envelope.actor.clone();
         let object = envelope.object.id().map(str::to_owned);
         let follow = || {
@@ -330,6 +391,15 @@ impl Check {
                 blocker: actor,
                 blocked: object?,
             }),
+            "Delete" => {
+                let (with, former_type) = entry.deleted.clone()?;
+                let is_own = |with: &String| same_origin(with, &envelope.actor);
+                Some(Effect::Deleted {
+                    object: object.filter(|object| *object != actor && is_own(object))?,
+                    with: with.filter(is_own),
+                    former_type,
+                })
+            }
             "Accept" => Some(Effect::Accept { follow: follow()? }),
             "Reject" => Some(Effect::Reject { follow: follow()? }),
             // What a local actor defines, and an offer of the actor's own, is no matter of a peer's.

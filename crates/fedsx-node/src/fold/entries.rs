@@ -59,7 +59,12 @@ impl Entries {
                 if is_further && !with_placed {
                     return Ok(None);
                 }
-                (None, (&*activity.joined).into(), is_further)
+                // Then its document stands there.
+                let about = match is_further {
+                    true => self.about(&activity.digest, offset)?,
+                    false => None,
+                };
+                (about, (&*activity.joined).into(), is_further)
             }
             Subject::Control(Control::Placed { digest, joined }) if with_placed && part == 0 => {
                 (self.about(digest, offset)?, (&**joined).into(), true)

@@ -60,13 +60,19 @@ impl Writer {
         let mut entries: Vec<(Vec<u8>, Bytes)> = Vec::new();
         let mut bytes = 0;
         while entries.len() < BATCH_INPUTS && bytes < BATCH {
-            let Some((mut subject, received_ms, payload)) = staged.next().map_err(failed)? else {
+            let Some((mut subject, received_ms, mut payload)) = staged.next().map_err(failed)?
+            else {
                 break;
             };
             number(&mut subject, no);
             let offset = self.journal.next_offset() + entries.len() as u64;
             if let Subject::Activity(activity) = &subject {
                 self.recent.add(offset, activity);
+                // It is here for another already: one copy of a document is enough, and all that an erasure finds.
+                let index = Index::over(Arc::clone(&self.engine));
+                if index.seen(&activity.digest)?.is_some() {
+                    payload = Bytes::new();
+                }
             }
             let header = Header {
                 offset,
