@@ -77,21 +77,17 @@ async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
             match Class::of(status) {
                 Class::Success => Outcome::Arrived,
                 Class::Nowhere => nowhere(outbound, item, &inbox, refused).await,
-                Class::Never => match outbound.refused(place.actor, &item.digest).await {
-                    Ok(()) => Outcome::Refused {
+                class => {
+                    if class == Class::Never
+                        && let Err(fault) = outbound.refused(place.actor, &item.digest).await
+                    {
+                        return Outcome::Ours {
+                            why: fault.to_string(),
+                        };
+                    }
+                    Outcome::Refused {
                         status: Some(status),
                         answer: refused.1,
-                        retry_after_ms,
-                    },
-                    Err(fault) => Outcome::Ours {
-                        why: fault.to_string(),
-                    },
-                },
-                _ => {
-                    let (status, answer) = (Some(status), refused.1);
-                    Outcome::Refused {
-                        status,
-                        answer,
                         retry_after_ms,
                     }
                 }
