@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use fedsx_core::cid::Cid;
+use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
 use fedsx_core::value::{Map, Value};
 use fedsx_store::Stored;
@@ -183,6 +183,13 @@ fn activity_members(value: &mut Map, activity: &Activity) {
     }
 }
 
+fn admitted(value: &mut Map, digest: &Digest, definitions: &[Digest]) {
+    let definitions = definitions.iter().copied().map(Cid::of_document);
+    let definitions = definitions.map(|cid| Value::from(cid.to_string()));
+    value.insert("cid", Cid::of_document(*digest).to_string());
+    value.insert("definitions", definitions.collect::<Vec<_>>());
+}
+
 fn control_members(value: &mut Map, control: &Control) {
     value.insert("kind", control_kind(control));
     match control {
@@ -197,14 +204,7 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::Admitted {
             digest,
             definitions,
-        } => {
-            let definitions = definitions
-                .iter()
-                .map(|definition| Cid::of_document(*definition));
-            let definitions = definitions.map(|cid| Value::from(cid.to_string()));
-            value.insert("cid", Cid::of_document(*digest).to_string());
-            value.insert("definitions", definitions.collect::<Vec<_>>());
-        }
+        } => admitted(value, digest, definitions),
         Control::Expired { digest } | Control::Erased { digest, .. } => {
             value.insert("cid", Cid::of_document(*digest).to_string());
         }
