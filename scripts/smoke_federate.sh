@@ -58,6 +58,13 @@ eventually() {
     fail "waited 30 s in vain for: $*"
 }
 
+# In no file of either data directory; a file that goes while it is looked through is looked for again.
+nowhere() { # text
+    local found=0
+    grep -rqaF -- "$1" "$PAIR_DIR/a" "$PAIR_DIR/b" 2>/dev/null || found=$?
+    [ "$found" = 1 ]
+}
+
 # Read whole before it is looked through: a pipe that closes early is a failure of the one that writes.
 holds() { # text command…
     local text=$1 answer
@@ -311,6 +318,18 @@ holds "\"$alice#ed25519-2\"" cat "$PAIR_DIR/actor"
 heard=$(a post alice "By a new key" --to "$bob" | member cid)
 eventually holds "$heard" b inbox bob
 holds '"supersededBy"' a actor keys alice
+ok
+
+now "a deleted note is gone on both sides, and both logs verify"
+secret="nobody-reads-this-twice"
+deleted=$(b post bob "$secret" --to "$alice" | member cid)
+eventually holds "$deleted" a inbox alice
+b delete bob "$deleted" >/dev/null
+holds '"standing": "erased"' b explain "$deleted"
+eventually holds '"standing": "erased"' a explain "$deleted"
+eventually nowhere "$secret"
+holds '"clean": true' a verify
+holds '"clean": true' b verify
 ok
 
 now "bob's profile changes, and alice hears of it"

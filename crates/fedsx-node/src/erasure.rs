@@ -163,6 +163,7 @@ impl Node {
         let _walking = self.0.erasing.walk.lock().await;
         while let Some(deletion) = self.0.view.next_deletion().map_err(fault::read)? {
             self.erase_copies(&deletion.deleted).await?;
+            self.discard_deleted(&deletion.deleted).await?;
             self.0.view.carried_out(deletion).map_err(fault::read)?;
         }
         Ok(())

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fedsx_core::cid::Cid;
 use fedsx_core::decide::Draft;
+use fedsx_core::envelope::embedded;
+use fedsx_core::notation::read_document;
 use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::Deleted;
 use fedsx_discovery::pool::Purpose;
 use fedsx_store::quarantine::{Quarantine, QuarantineError, Quarantined};
 use http::{HeaderMap, Method};
@@ -77,6 +80,27 @@ impl Node {
         let digest = cid.digest;
         self.in_quarantine(move |quarantine| quarantine.discard(&digest))
             .await
+    }
+
+    /// Lets go what its owner deleted.
+    pub(crate) async fn discard_deleted(&self, deleted: &Deleted) -> Result<(), Refusal> {
+        for account in self.quarantined() {
+            if account.actor != deleted.owner {
+                continue;
+            }
+            let cid = Cid::of_document(account.digest);
+            let digest = account.digest;
+            let read = self.in_quarantine(move |quarantine| quarantine.read(&digest));
+            let Some((_, body)) = read.await? else {
+                continue;
+            };
+            let map = read_document(account.notation, &body, body.len())?;
+            let brings = embedded(&map).iter().any(|(id, _)| *id == deleted.id);
+            if brings || account.id == deleted.id {
+                self.let_go(&cid).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts in quarantine what stage 9 or 10 refused.

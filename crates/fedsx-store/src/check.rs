@@ -19,7 +19,7 @@ use crate::journal::{Directory, JournalReader, Torn};
 use crate::lock::DirectoryLock;
 use crate::schema::{DELIVERY, Table};
 use crate::store::{Report, StoreError, StoreOptions, io_error, open_applied, remove_index};
-use crate::stored::{Stored, stored};
+use crate::stored::{Stored, held, stored};
 use crate::view::ReadError;
 
 /// What `verify` found.
@@ -173,17 +173,6 @@ fn reader(dir: &Path) -> Result<JournalReader, StoreError> {
     let files = Directory::read_only(dir.join("journal"))
         .map_err(|source| io_error("open the journal", dir, source))?;
     Ok(JournalReader::open_read_only(Arc::new(files)))
-}
-
-/// Whose document the payload of an entry is, or contradicts.
-const fn held(subject: &Subject) -> Option<Digest> {
-    match subject {
-        Subject::Activity(activity) => Some(activity.digest),
-        Subject::Control(
-            Control::ProofAttached { digest, .. } | Control::Equivocation { kept: digest, .. },
-        ) => Some(*digest),
-        Subject::Control(_) => None,
-    }
 }
 
 #[derive(Default)]

@@ -15,9 +15,10 @@ use fedsx_core::state::{Deleted, State as _};
 
 use crate::engine::{Batch, Engine, prefix_end};
 use crate::index::{Index, decode};
-use crate::journal::{Eraser, Journal, JournalReader, Place};
+use crate::journal::{Bad, Damage, Eraser, Journal, JournalError, JournalReader, Place, Scanned};
 use crate::schema::{EvidenceRow, Table, carrier_key, key, url_hash};
-use crate::store::at_place;
+use crate::store::{StoreError, at_place};
+use crate::stored::held;
 use crate::view::{ReadError, View};
 
 /// Documents erased between two syncs.
@@ -97,6 +98,44 @@ impl Erasure {
         let evidence: Option<EvidenceRow> = index.row(&key(Table::Evidence, &of_id))?;
         let contradicting = evidence.filter(|row| row.kept == *digest);
         places.extend(contradicting.map(|row| at_place(row.at)));
+        Ok(())
+    }
+}
+
+/// What is overwritten in a part of the journal that is applied again: the entries that erased it may stand behind
+/// it there.
+#[derive(Debug, Default)]
+pub(crate) struct Overwritten(Vec<(u64, Place, Option<Digest>)>);
+
+impl Overwritten {
+    /// Remembers an entry, where it is overwritten.
+    pub(crate) fn note(&mut self, scanned: &Scanned, header: &Header) {
+        if scanned.frame.erased {
+            let document = held(&header.subject);
+            self.0.push((header.offset, scanned.place, document));
+        }
+    }
+
+    /// Everything that is overwritten must have been erased, once all is applied. Before that it was durably
+    /// on record, so that nothing else than damage is at odds with it.
+    pub(crate) fn must_be_covered(&self, engine: &Arc<dyn Engine>) -> Result<(), StoreError> {
+        let index = Index::over(Arc::clone(engine));
+        for (offset, place, document) in &self.0 {
+            let seen = match document {
+                Some(document) => index.seen(document)?,
+                None => None,
+            };
+            if seen.is_none_or(|seen| seen.erased.is_none()) {
+                let damage = Damage {
+                    segment: place.segment,
+                    position: place.position,
+                    offset: *offset,
+                    what: Bad::Overwritten,
+                    header: None,
+                };
+                return Err(JournalError::Damaged(Box::new(damage)).into());
+            }
+        }
         Ok(())
     }
 }

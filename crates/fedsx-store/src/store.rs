@@ -32,7 +32,7 @@ use crate::cache::RowCache;
 use crate::check;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
-use crate::erasure::Erasure;
+use crate::erasure::{Erasure, Overwritten};
 use crate::flusher::Flusher;
 use crate::import::{self, Imports};
 use crate::index::{self, Index, Overlay, Pending};
@@ -330,11 +330,13 @@ pub(crate) fn open_applied(
     let (journal, recovered) = Journal::open(Arc::new(files), journal_options, place)?;
     let mut applied_again = 0;
     let mut chunk = Chunk::default();
+    let mut overwritten = Overwritten::default();
     for scanned in journal.reader().scan(place)? {
         let scanned = scanned?;
         let offset = scanned.frame.offset;
         let header = Header::decode(&scanned.frame.header)
             .map_err(|source| StoreError::Header { offset, source })?;
+        overwritten.note(&scanned, &header);
         let Place { segment, position } = scanned.place;
         chunk.apply(
             &engine,
@@ -351,6 +353,7 @@ pub(crate) fn open_applied(
         }
     }
     chunk.commit(&engine)?;
+    overwritten.must_be_covered(&engine)?;
     Ok((
         journal,
         engine,

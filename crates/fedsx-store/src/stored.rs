@@ -4,6 +4,7 @@
 //! Tombstone, so that nobody who reads documents need ask.
 
 use bytes::Bytes;
+use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, Control, Header, Subject};
 use fedsx_core::notation::{Notation, read_document};
 use fedsx_core::tombstone::tombstone;
@@ -83,4 +84,15 @@ pub(crate) fn stored(frame: Frame) -> Result<Stored, ReadError> {
         erased: frame.erased,
         deleted_ms: None,
     })
+}
+
+/// Whose document the payload of an entry is, or contradicts.
+pub(crate) const fn held(subject: &Subject) -> Option<Digest> {
+    match subject {
+        Subject::Activity(activity) => Some(activity.digest),
+        Subject::Control(
+            Control::ProofAttached { digest, .. } | Control::Equivocation { kept: digest, .. },
+        ) => Some(*digest),
+        Subject::Control(_) => None,
+    }
 }

@@ -11,7 +11,7 @@ use fedsx_core::value::{Map, Value};
 use fedsx_node::{PublishOptions, Status};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::journal::{Directory, Journal, JournalOptions};
-use fedsx_store::{SeqRange, check};
+use fedsx_store::{SeqRange, StoreOptions, check};
 use memchr::memmem;
 
 use super::{ALICE, Instance, Net, followed, note, with};
@@ -132,6 +132,17 @@ async fn what_is_overwritten_without_an_entry_that_says_so_is_damage() {
     let faults = report.faults.iter().map(|fault| fault.offset);
     assert_eq!(faults.collect::<Vec<_>>(), [at.offset]);
     assert_eq!(report.erased, 0);
+    drop(journal);
+    let options = StoreOptions {
+        engine: EngineKind::Memory,
+        segment_bytes: 4 << 20,
+        flush_every: Duration::from_secs(1),
+        base_url: "https://b.test".to_owned(),
+        secret: Some(vec![7; 32]),
+    };
+    let refused = check::reindex(dir.path(), &options).expect_err("damage");
+    let told = format!("offset {}: the payload is overwritten", at.offset);
+    assert!(refused.to_string().contains(&told), "{refused}");
     drop(a);
 }
 

@@ -139,4 +139,7 @@ pub enum Bad {
     /// A payload does not match its checksum.
     #[error("the payload does not match its checksum")]
     Payload,
+    /// A payload is overwritten, and no entry erased it.
+    #[error("the payload is overwritten, and nothing erased it")]
+    Overwritten,
 }
