@@ -11,7 +11,7 @@ use fedsx_core::key::{Ed25519Signer, Signer as _};
 use fedsx_core::value::Map;
 use serde_json::{Value, json};
 
-use crate::harness::{AS2, Answer, Instance, Stranger, Web, activity, now_ms};
+use crate::harness::{AS2, Answer, Instance, Stranger, Web, activity, eventually, now_ms};
 
 /// What alice has written, and what is not there.
 const WRITTEN: [&str; 5] = ["public", "followers", "direct", "hidden", "unknown"];
@@ -258,6 +258,29 @@ async fn who_parts_or_is_blocked_reads_no_more() {
     for said in [block, undone] {
         let id = said["id"].as_str().expect("an id");
         scene.get("carol", id).await.refused(404, "not-found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_something_was_deleted_is_told_to_its_readers_alone() {
+    let scene = Scene::new().await;
+    let places = scene.places("followers");
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let file = place.path().join("delete.json");
+    let delete = json!({"type": "Delete", "object": places[2]});
+    std::fs::write(&file, delete.to_string()).expect("written");
+    let file = file.to_str().expect("a path");
+    scene.here.json(["publish", "alice", file]);
+    for place in &places {
+        let told = eventually("a Tombstone", async || {
+            let answer = scene.get("bob", place).await;
+            (answer.status == 410).then_some(answer)
+        })
+        .await;
+        assert_eq!(told.header("cache-control"), "no-store");
+        assert_eq!(told.json()["type"], "Tombstone", "{}", told.text());
+        scene.get("carol", place).await.refused(404, "not-found");
+        scene.web.get(place).await.refused(404, "not-found");
     }
 }
 
