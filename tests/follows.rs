@@ -6,6 +6,7 @@
 //! it); `FEDSX_SOAK=1` runs 5,000 pairs of actors instead of 50.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fedsx_admin::client::{Client, ClientError};
@@ -14,7 +15,7 @@ use futures_util::future::join_all;
 
 use crate::harness::{Chance, Instance, PATIENCE, Web, soak, within};
 
-/// Rounds, and pairs of actors that are at it at once in each.
+/// Rounds, and pairs of actors that are at it at once in each. No pair meets twice.
 const SHORT: (usize, usize) = (5, 10);
 const LONG: (usize, usize) = (200, 25);
 /// What a pair says while both sides are up, each time.
@@ -29,7 +30,7 @@ enum Act {
     Reject,
     Block,
     Unblock,
-    /// What it said last is sent once more, past the queue.
+    /// What it said last is sent once more.
     Again,
 }
 
@@ -64,9 +65,18 @@ async fn both_sides_end_with_the_same_relations_whatever_is_said_and_killed() {
     let mut chance = Chance::seeded();
     let (a, b) = tokio::join!(Instance::start(), Instance::start());
     let mut sides = [a, b];
+    // As many on each side as make so many pairs.
+    let actors = (rounds * pairs).isqrt() + 1;
+    create(&sides, actors, &mut chance).await;
     let mut ends = BTreeMap::new();
     for number in 0..rounds {
-        let round = Round::new(&sides, number, pairs, &mut chance).await;
+        let numbers = number * pairs..(number + 1) * pairs;
+        let pairs = numbers.map(|pair| Pair::new(&sides, pair, actors, &mut chance));
+        let round = Round {
+            number,
+            pairs: pairs.collect(),
+        };
+        round.know_each_other(&sides).await;
         let trouble = match number % 5 {
             1 | 3 => Trouble::Stopped(chance.of(&[0, 1])),
             4 => Trouble::Killed(chance.of(&[0, 1])),
@@ -97,9 +107,9 @@ async fn both_sides_end_with_the_same_relations_whatever_is_said_and_killed() {
 struct Pair {
     names: [String; 2],
     urls: [String; 2],
-    chance: std::sync::Mutex<Chance>,
+    chance: Mutex<Chance>,
     /// What each said last.
-    said: std::sync::Mutex<[Option<String>; 2]>,
+    said: Mutex<[Option<String>; 2]>,
 }
 
 #[derive(Debug)]
@@ -109,30 +119,14 @@ struct Round {
 }
 
 impl Round {
-    async fn new(sides: &[Instance; 2], number: usize, pairs: usize, chance: &mut Chance) -> Self {
-        let mut made = Vec::new();
-        for pair in 0..pairs {
-            let name = |letter: &str| format!("{letter}{number}_{pair}");
-            let names = [name("a"), name("b")];
-            let urls = [sides[0].actor_url(&names[0]), sides[1].actor_url(&names[1])];
-            made.push(Pair {
-                names,
-                urls,
-                chance: std::sync::Mutex::new(chance.fork()),
-                said: std::sync::Mutex::default(),
-            });
-        }
-        let clients = [sides[0].client().await, sides[1].client().await];
-        for (side, client) in clients.iter().enumerate() {
-            join_all(made.iter().map(|pair| {
-                let manual_approval = pair.draw(|chance| chance.below(3) == 0);
-                create(client, &pair.names[side], manual_approval)
+    /// Each looks the other up, so that a stopped server is not waited for.
+    async fn know_each_other(&self, sides: &[Instance; 2]) {
+        for (side, instance) in sides.iter().enumerate() {
+            let client = instance.client().await;
+            join_all(self.pairs.iter().map(|pair| async {
+                pair.act(&client, None, side, Act::Unfollow).await;
             }))
             .await;
-        }
-        Self {
-            number,
-            pairs: made,
         }
     }
 
@@ -267,6 +261,20 @@ impl Round {
 }
 
 impl Pair {
+    fn new(sides: &[Instance; 2], number: usize, actors: usize, chance: &mut Chance) -> Self {
+        let names = [
+            format!("a{}", number / actors),
+            format!("b{}", number % actors),
+        ];
+        let urls = [sides[0].actor_url(&names[0]), sides[1].actor_url(&names[1])];
+        Self {
+            names,
+            urls,
+            chance: Mutex::new(chance.fork()),
+            said: Mutex::default(),
+        }
+    }
+
     fn draw<T>(&self, draw: impl FnOnce(&mut Chance) -> T) -> T {
         draw(&mut self.chance.lock().expect("no panic with it"))
     }
@@ -309,6 +317,11 @@ impl Pair {
         let (Some(peer), Some(cid_or_url)) = (peer, cid) else {
             return;
         };
+        let lanes = client.lanes(proto::LanesRequest::default()).await;
+        let lanes = lanes.expect("the lanes");
+        if lanes.unexpanded > 0 || lanes.lanes.iter().any(is_busy) {
+            return;
+        }
         let request = proto::GetActivityRequest { cid_or_url };
         let entry = client.activity(request).await.expect("what was published");
         let inbox = format!("/actors/{}/inbox", self.names[1 - side]);
@@ -317,13 +330,23 @@ impl Pair {
     }
 }
 
-async fn create(client: &Client, name: &str, manual_approval: bool) {
-    let request = proto::CreateActorRequest {
-        name: name.to_owned(),
-        manual_approval,
-        ..Default::default()
-    };
-    client.create_actor(request).await.expect("an actor");
+/// Actors `a0`, `a1`… on one side and `b0`, `b1`… on the other; some answer by hand.
+async fn create(sides: &[Instance; 2], count: usize, chance: &mut Chance) {
+    for (instance, letter) in sides.iter().zip(["a", "b"]) {
+        let client = instance.client().await;
+        let requests = (0..count).map(|number| proto::CreateActorRequest {
+            name: format!("{letter}{number}"),
+            manual_approval: chance.below(3) == 0,
+            ..Default::default()
+        });
+        let requests: Vec<_> = requests.collect();
+        let created = requests
+            .into_iter()
+            .map(|request| client.create_actor(request));
+        for created in join_all(created).await {
+            created.expect("an actor");
+        }
+    }
 }
 
 async fn offset(client: &Client) -> u64 {
@@ -344,6 +367,7 @@ async fn followers(client: &Client, name: &str, peer: &str) -> String {
 fn relations(name: &str) -> proto::ListRelationsRequest {
     proto::ListRelationsRequest {
         actor: name.to_owned(),
+        limit: 1_000,
         ..Default::default()
     }
 }

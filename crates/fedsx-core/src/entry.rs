@@ -303,7 +303,7 @@ pub struct FollowRef {
     /// The id of the `Follow`, where one was given.
     #[n(2)]
     pub id: Option<String>,
-    /// Whether the pair was given (the Follow was embedded), or the id alone.
+    /// Whether the pair says which one (the Follow was embedded, and none is kept under its id), or the id alone.
     #[n(3)]
     pub embedded: bool,
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use fedsx_core::entry::ActorNo;
 use fedsx_core::follow::Owed;
 use fedsx_core::refusal::Refusal;
 use tokio_util::sync::CancellationToken;
@@ -63,13 +64,20 @@ impl Node {
                     let follow = self.follow_document(id)?;
                     self.say(&actor.name, verb, follow, &key.1).await
                 };
-                let said = said.await;
-                if let Err(refusal) = said {
+                // What came between may have settled it, and the next is not to wait for that.
+                if let Err(refusal) = said.await
+                    && self.is_owed(no, &key.1, &owed)?
+                {
                     tracing::warn!(actor = actor.name, peer = key.1, verb, %refusal, "still owed");
                     failed.insert(key.clone(), now_ms + PAUSE_MS);
                 }
             }
         }
         Ok(())
+    }
+
+    fn is_owed(&self, no: ActorNo, peer: &str, owed: &Owed) -> Result<bool, Refusal> {
+        let all = self.0.view.state().owed(no, peer).map_err(fault::state)?;
+        Ok(all.contains(owed))
     }
 }

@@ -22,6 +22,10 @@ impl Node {
         if let Some(name) = self.local_name(who) {
             return Ok(self.actor(&name)?.url);
         }
+        // One whose document is at hand can be followed and blocked while its host is away.
+        if let Some(known) = self.0.peers.peek(who).filter(|known| !known.is_gone()) {
+            return Ok(known.id.clone());
+        }
         match self.0.webfinger.resolve(who, Purpose::Own).await {
             Ok(found) => Ok(found.actor.id.clone()),
             Err(error) => Err(unresolvable(who, &error)),

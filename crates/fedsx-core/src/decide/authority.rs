@@ -342,11 +342,19 @@ fn follow_ref(facts: Facts<'_>, object: &Object) -> Result<Option<FollowRef>, St
             let (Some(follower), Some(followed)) = pair else {
                 return Ok(None);
             };
+            // Where the Follow of that id is kept, that one is meant and no later one of the pair.
+            let is_kept = match id {
+                Some(id) => facts.state.effect_of(id)?.is_some_and(|effect| {
+                    matches!(effect, Effect::Follow { follower: kept, followed: by, .. }
+                        if kept == follower && by == followed)
+                }),
+                None => false,
+            };
             Ok(Some(FollowRef {
                 follower: follower.to_owned(),
                 followed: followed.to_owned(),
                 id: id.clone(),
-                embedded: true,
+                embedded: !is_kept,
             }))
         }
         Object::Id(id) => match facts.state.effect_of(id)? {
