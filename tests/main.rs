@@ -17,6 +17,7 @@ mod learning;
 mod limits;
 mod lock;
 mod main_job;
+mod moderation;
 mod outage;
 mod peers;
 mod projections;

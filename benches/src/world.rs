@@ -29,7 +29,7 @@ use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
-use fedsx_node::{NewActor, Node, Parts};
+use fedsx_node::{HostPolicy, NewActor, Node, Parts};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::{Answer, Priority, Store, StoreOptions, WriterHandle};
 use futures_util::future::BoxFuture;
@@ -69,6 +69,7 @@ impl World {
             webfinger: WebFinger::new(Arc::clone(&fetcher), peers.clone(), true),
             fetcher,
             peers,
+            hosts: HostPolicy::new(store.view(), Vec::new()),
         };
         let node = Node::new(parts, clock::system());
         Ok(Self { store, node })

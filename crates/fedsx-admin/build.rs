@@ -5,7 +5,7 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "fedsx/admin/v1/entry.proto",
     "fedsx/admin/v1/actors.proto",
     "fedsx/admin/v1/follows.proto",
@@ -15,6 +15,7 @@ const FILES: [&str; 9] = [
     "fedsx/admin/v1/quarantine.proto",
     "fedsx/admin/v1/instance.proto",
     "fedsx/admin/v1/projections.proto",
+    "fedsx/admin/v1/peers.proto",
 ];
 
 fn main() -> Result<(), Box<dyn error::Error>> {

@@ -22,6 +22,7 @@ use crate::proto::definitions_client::DefinitionsClient;
 use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
 use crate::proto::instance_client::InstanceClient;
+use crate::proto::peers_client::PeersClient;
 use crate::proto::projections_client::ProjectionsClient;
 use crate::proto::quarantine_client::QuarantineClient;
 use crate::refused::{CODE, RETRY_AFTER};
@@ -204,6 +205,12 @@ unary! {
     retry: DeliveriesClient.retry(RetryRequest) -> RetryResponse;
     /// `Deliveries.Drop`.
     discard: DeliveriesClient.drop(DropRequest) -> DropResponse;
+    /// `Peers.BlockHost`.
+    block_host: PeersClient.block_host(BlockHostRequest) -> BlockHostResponse;
+    /// `Peers.UnblockHost`.
+    unblock_host: PeersClient.unblock_host(UnblockHostRequest) -> UnblockHostResponse;
+    /// `Peers.ListBlockedHosts`.
+    blocked_hosts: PeersClient.list_blocked_hosts(ListBlockedHostsRequest) -> ListBlockedHostsResponse;
     /// `Instance.Status`.
     status: InstanceClient.status(StatusRequest) -> StatusResponse;
 }

@@ -19,6 +19,7 @@ mod guard;
 mod instance;
 mod keys;
 mod page;
+mod peers;
 mod projections;
 mod quarantine;
 mod refused;

@@ -20,10 +20,12 @@ use crate::proto::definitions_server::DefinitionsServer;
 use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
 use crate::proto::instance_server::InstanceServer;
+use crate::proto::peers_server::PeersServer;
 use crate::proto::projections_server::ProjectionsServer;
 use crate::proto::quarantine_server::QuarantineServer;
 use crate::{
-    activities, actors, definitions, deliveries, follows, instance, projections, proto, quarantine,
+    activities, actors, definitions, deliveries, follows, instance, peers, projections, proto,
+    quarantine,
 };
 
 /// Requests under way on one connection.
@@ -128,6 +130,7 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
             DeliveriesServer,
             deliveries::Service::new(Arc::clone(&deliveries))
         ))
+        .add_service(bounded!(PeersServer, peers::Service::new(node.clone())))
         .add_service(bounded!(
             QuarantineServer,
             quarantine::Service::new(node.clone())
@@ -160,6 +163,7 @@ async fn health() -> HealthServer<impl Health> {
         DefinitionsServer<definitions::Service>,
         ProjectionsServer<projections::Service>,
         DeliveriesServer<deliveries::Service>,
+        PeersServer<peers::Service>,
         QuarantineServer<quarantine::Service>,
         InstanceServer<instance::Service>,
     );

@@ -17,7 +17,7 @@ use fedsx_discovery::client::{ClientOptions, GuardedClient};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
-use fedsx_node::{Node, Parts};
+use fedsx_node::{HostPolicy, Node, Parts};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::{Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -127,6 +127,7 @@ async fn server() -> Server {
             fetcher,
             peers,
             webfinger,
+            hosts: HostPolicy::new(store.view(), Vec::new()),
         },
         clock::system(),
     );

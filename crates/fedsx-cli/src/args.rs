@@ -2,6 +2,7 @@
 
 mod announce;
 mod delete;
+mod host;
 mod profile;
 mod projection;
 mod quarantine;
@@ -14,6 +15,7 @@ use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 
+pub(crate) use self::host::Host;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
 pub(crate) use delete::Delete;
@@ -150,6 +152,9 @@ pub(crate) enum Command {
     /// What others sent and a schema or validator refused
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Hosts that this instance has nothing to do with
+    #[command(subcommand)]
+    Host(Host),
     /// Check every frame, CID, proof and log of the data directory; works beside a running server
     Verify,
     /// Build the index anew from the journal; the server must be stopped
@@ -516,6 +521,9 @@ mod tests {
         "quarantine show baga",
         "quarantine release baga",
         "quarantine discard baga",
+        "host block example.org",
+        "host unblock example.org",
+        "host list",
         "verify",
         "reindex",
         "journal dump --from 7",

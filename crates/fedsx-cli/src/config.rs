@@ -79,6 +79,7 @@ const SETTINGS: &[Known] = settings![
     delivery.max_in_flight,
     delivery.per_host,
     delivery.ledger_every,
+    peers.allow,
     peers.ttl,
     peers.negative_ttl,
     peers.timeout,

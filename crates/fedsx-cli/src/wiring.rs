@@ -20,12 +20,12 @@ use fedsx_core::value::{Map, Value};
 use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
 use fedsx_discovery::budget::Rate;
-use fedsx_discovery::client::{ClientOptions, GuardedClient, Transport};
+use fedsx_discovery::client::{Bar, ClientOptions, GuardedClient, Transport};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
 use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
-use fedsx_node::{LearnOptions, Node, Parts};
+use fedsx_node::{HostPolicy, LearnOptions, Node, Parts};
 use fedsx_store::check::engine_of;
 use fedsx_store::{Store, StoreOptions, WriterError};
 use tokio::sync::oneshot;
@@ -369,10 +369,15 @@ fn node(
 ) -> anyhow::Result<(Node, Arc<dyn Transport>)> {
     let instance = Instance::new(base_url).map_err(|error| Failure::usage(error.to_string()))?;
     let allow_private_peers = config.server.allow_private_peers || instance.is_loopback();
+    let hosts = HostPolicy::new(store.view(), config.peers.allow.clone());
     let client = GuardedClient::new(&ClientOptions {
         allow_private_peers,
         timeout: config.peers.timeout,
         max_concurrent: config.peers.max_concurrent,
+        bar: Bar::new({
+            let hosts = hosts.clone();
+            move |host| hosts.is_barred(host)
+        }),
         ..ClientOptions::new(base_url)
     })?;
     let transport: Arc<dyn Transport> = Arc::new(client);
@@ -397,6 +402,7 @@ fn node(
         fetcher,
         peers,
         webfinger,
+        hosts,
     };
     let node = Node::new(parts, clock::system());
     if let Some(rate) = rate(config.peers.posts_per_minute, config.peers.posts_burst) {

@@ -339,6 +339,11 @@ impl Moment<'_> {
             }
             Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
+            Control::HostBlock { host, blocked } => {
+                let (host, blocked) = (host.clone(), *blocked);
+                rows.push(Row::HostBlock { host, blocked });
+                Ok(())
+            }
             Control::FollowRefused { actor, peer, id } => {
                 let Some(actor) = self.state.actor(*actor)? else {
                     return Ok(());

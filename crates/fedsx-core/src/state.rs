@@ -305,6 +305,8 @@ pub trait State {
     fn trust(&self) -> Result<Trust, StateError>;
     /// The offset from which the last definition is active; 0 where there is none.
     fn last_defined(&self) -> Result<u64, StateError>;
+    /// Whether the operator blocks a host, by its authority.
+    fn is_host_blocked(&self, host: &str) -> Result<bool, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
 }
@@ -408,6 +410,8 @@ pub enum Row {
     },
     /// By the entry at this offset there is something of a document to overwrite.
     Erased { by: u64, digest: Digest },
+    /// Whether a host is blocked.
+    HostBlock { host: String, blocked: bool },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },
     /// Totals of an outbox.

@@ -113,6 +113,9 @@ fn is_wanted<O: Outbound>(
     place: &Place,
     item: &Item,
 ) -> Result<bool, crate::outbound::Fault> {
+    if outbound.is_barred(&place.host)? {
+        return Ok(false);
+    }
     let peer = match &item.recipient {
         // Of many followers behind one inbox, somebody wants it.
         Recipient::Shared(_) => return Ok(true),

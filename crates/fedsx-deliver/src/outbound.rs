@@ -149,6 +149,12 @@ pub trait Outbound: Send + Sync + 'static {
     /// [`Fault`].
     fn standing(&self, actor: ActorNo, peer: &str) -> Result<PeerStanding, Fault>;
 
+    /// Whether nothing is sent to a host, by its authority.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn is_barred(&self, host: &str) -> Result<bool, Fault>;
+
     /// Whether a URL is one of this instance, and if so, which actor's.
     ///
     /// # Errors

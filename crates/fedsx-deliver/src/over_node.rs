@@ -159,6 +159,12 @@ impl Outbound for OverNode {
         })
     }
 
+    fn is_barred(&self, host: &str) -> Result<bool, Fault> {
+        let barred = self.node.hosts().barred(host);
+        let barred = barred.map_err(|error| Fault::new("reading whether a host is blocked", error));
+        Ok(barred?.is_some())
+    }
+
     fn local(&self, url: &str) -> Result<Local, Fault> {
         let instance = self.node.instance();
         if !instance.owns(url) {

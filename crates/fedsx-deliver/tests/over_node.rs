@@ -20,7 +20,7 @@ use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
-use fedsx_node::{InboxPost, NewActor, Node, Parts, PublishOptions, RequestParts};
+use fedsx_node::{HostPolicy, InboxPost, NewActor, Node, Parts, PublishOptions, RequestParts};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::{SeqRange, Store, StoreOptions};
 use futures_util::future::BoxFuture;
@@ -171,6 +171,7 @@ impl Net {
             fetcher,
             peers,
             webfinger,
+            hosts: HostPolicy::new(store.view(), Vec::new()),
         };
         let node = Node::new(parts, clock::system());
         self.0

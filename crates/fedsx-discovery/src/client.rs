@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use fedsx_core::address::Origin;
 use fedsx_core::time::parse_http_date_ms;
 use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, USER_AGENT};
@@ -209,6 +210,36 @@ pub struct ClientOptions {
     pub idle_per_host: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Which hosts are not dialled, whatever they are.
+    pub bar: Bar,
+}
+
+/// Which hosts, by their authorities, are not dialled.
+#[derive(Clone)]
+pub struct Bar(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl Bar {
+    /// Those of which `is_barred` says so.
+    pub fn new(is_barred: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_barred))
+    }
+
+    fn check(&self, url: &Url) -> Result<(), TransportError> {
+        let host = Origin::of(url.as_str());
+        if host.is_some_and(|host| (self.0)(host.authority())) {
+            return Err(TransportError::ForbiddenUrl {
+                url: url.as_str().chars().take(200).collect(),
+                reason: "its host is blocked here",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bar(…)")
+    }
 }
 
 impl ClientOptions {
@@ -222,6 +253,7 @@ impl ClientOptions {
             max_concurrent: 320,
             idle_per_host: 8,
             idle_timeout: Duration::from_secs(60),
+            bar: Bar::new(|_| false),
         }
     }
 }
@@ -242,6 +274,7 @@ pub enum ClientError {
 pub struct GuardedClient {
     http: reqwest::Client,
     guard: Guard,
+    bar: Bar,
     user_agent: HeaderValue,
     timeout: Duration,
     permits: Semaphore,
@@ -288,6 +321,7 @@ impl GuardedClient {
         Ok(Self {
             http,
             guard,
+            bar: options.bar.clone(),
             user_agent: HeaderValue::from_str(&options.user_agent)
                 .map_err(|_| ClientError::UserAgent)?,
             timeout: options.timeout,
@@ -297,6 +331,7 @@ impl GuardedClient {
 
     async fn exchange(&self, mut request: Request) -> Result<Response, TransportError> {
         let mut url = self.guard.check(&request.url)?;
+        self.bar.check(&url)?;
         request
             .headers
             .entry(USER_AGENT)
@@ -309,6 +344,7 @@ impl GuardedClient {
                 return read(response, url, request.limit).await;
             };
             url = self.guard.check(target.as_str())?;
+            self.bar.check(&url)?;
             forget_credentials(&mut request.headers);
         }
         Err(TransportError::Redirect("more redirects than are followed"))

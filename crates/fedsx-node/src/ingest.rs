@@ -9,7 +9,7 @@ use fedsx_core::decide::ingest::{Inbound, ingest};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::decide::{Decision, Draft};
 use fedsx_core::entry::{Activity, ActorNo};
-use fedsx_core::envelope::Document;
+use fedsx_core::envelope::{Document, reference};
 use fedsx_core::evidence::{Delivery, Need};
 use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::RequestHead;
@@ -179,6 +179,9 @@ impl Node {
         let bytes = evidence.bytes.clone();
         let document = Document::read(evidence.notation, bytes, limits::DOCUMENT_IN_BYTES)?;
         let (cid, act) = (document.cid(), document.map.clone());
+        if let Some(actor) = reference(act.get("actor")) {
+            self.let_in(actor)?;
+        }
         let known = Known(self);
         let facts = self.facts(&known);
         let head = RequestHead {

@@ -7,6 +7,7 @@
 
 mod actors;
 mod announce;
+mod barred;
 mod document;
 mod erasure;
 mod explain;
@@ -52,6 +53,7 @@ use fedsx_store::vault::Vault;
 use fedsx_store::{Imports, Store, View, WriterHandle};
 
 pub use actors::NewActor;
+pub use barred::HostPolicy;
 pub use explain::{Explanation, Found, Standing};
 pub use export::Exporter;
 pub use fedsx_store::projections::Failure;
@@ -77,6 +79,8 @@ pub struct Parts<'a> {
     pub peers: Peers,
     /// How handles are looked up.
     pub webfinger: WebFinger,
+    /// Which hosts are shut out.
+    pub hosts: HostPolicy,
 }
 
 /// The stages of an instance. A clone is the same node.
@@ -93,6 +97,7 @@ struct Inner {
     fetcher: Arc<Fetcher>,
     peers: Peers,
     webfinger: WebFinger,
+    host_policy: HostPolicy,
     clock: Clock,
     programs: programs::Programs,
     folds: Folds,
@@ -128,6 +133,7 @@ impl Node {
             fetcher: parts.fetcher,
             peers: parts.peers,
             webfinger: parts.webfinger,
+            host_policy: parts.hosts,
             clock,
             programs: programs::Programs::new(),
             folds: Folds::new(parts.store.view(), parts.store.projections()),

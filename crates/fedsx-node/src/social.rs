@@ -22,6 +22,7 @@ impl Node {
         if let Some(name) = self.local_name(who) {
             return Ok(self.actor(&name)?.url);
         }
+        self.let_in(who)?;
         // One whose document is at hand can be followed and blocked while its host is away.
         if let Some(known) = self.0.peers.peek(who).filter(|known| !known.is_gone()) {
             return Ok(known.id.clone());

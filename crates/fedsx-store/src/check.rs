@@ -229,6 +229,7 @@ impl Check {
                 Control::PeerGone { .. }
                 | Control::FollowRefused { .. }
                 | Control::Between { .. }
+                | Control::HostBlock { .. }
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
                 | Control::Role { .. }

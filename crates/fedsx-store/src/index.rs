@@ -375,6 +375,11 @@ impl<R: Rows> State for Index<R> {
         Ok(self.row(&key(Table::LastDefined, &[]))?.unwrap_or_default())
     }
 
+    fn is_host_blocked(&self, host: &str) -> Result<bool, StateError> {
+        let row = self.rows.get(&key(Table::HostBlock, &[host.as_bytes()]));
+        Ok(row.map_err(state_error)?.is_some())
+    }
+
     fn trust(&self) -> Result<Trust, StateError> {
         Ok(self.row(&key(Table::Trust, &[]))?.unwrap_or_default())
     }

@@ -13,6 +13,7 @@ mod erasure;
 pub mod export;
 mod flusher;
 mod genesis;
+mod hosts;
 mod import;
 mod index;
 pub mod journal;

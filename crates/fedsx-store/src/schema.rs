@@ -87,6 +87,8 @@ pub enum Table {
     Carrier = 0x22,
     /// Offset of a `Delete`, the two hashes → nothing: in which order things were deleted.
     Deletion = 0x23,
+    /// Authority of a blocked host → nothing.
+    HostBlock = 0x24,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -343,6 +345,13 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
+        Row::HostBlock { host, blocked } => {
+            let key = key(Table::HostBlock, &[host.as_bytes()]);
+            match blocked {
+                true => batch.put(key, []),
+                false => batch.delete(key),
+            }
+        }
         Row::Settled { .. }
         | Row::Spent { .. }
         | Row::TriggerTotals { .. }

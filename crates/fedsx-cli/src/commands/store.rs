@@ -220,6 +220,10 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
         }
+        Control::HostBlock { host, blocked } => {
+            value.insert("host", &**host);
+            value.insert("blocked", *blocked);
+        }
         Control::FollowRefused { actor, peer, id } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("peer", &**peer);
@@ -267,6 +271,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::ProofAttached { .. } => "proof-attached",
         Control::Between { .. } => "between",
         Control::PeerGone { .. } => "peer-gone",
+        Control::HostBlock { .. } => "host-block",
         Control::FollowRefused { .. } => "follow-refused",
         Control::TriggerSettled(_) => "trigger-settled",
         Control::GenesisAdopted { .. } => "genesis-adopted",

@@ -61,6 +61,8 @@ pub(crate) struct Delivery {
 /// What is fetched from others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Peers {
+    /// The only hosts this instance has to do with, by their authorities; empty is all but the blocked.
+    pub(crate) allow: Vec<String>,
     pub(crate) ttl: Duration,
     pub(crate) negative_ttl: Duration,
     /// Of any request that goes out, deliveries too.
@@ -172,6 +174,7 @@ impl Default for Delivery {
 impl Default for Peers {
     fn default() -> Self {
         Self {
+            allow: Vec::new(),
             ttl: minutes(24 * 60),
             negative_ttl: minutes(10),
             timeout: Duration::from_secs(10),

@@ -1,5 +1,4 @@
-//! Changes of kernel state that are no activity. Numbers kept for what comes later, and which this
-//! version refuses to read: 7 host block.
+//! Changes of kernel state that are no activity.
 
 use minicbor::{Decode, Encode};
 
@@ -146,6 +145,16 @@ pub enum Control {
         /// The peer's URL.
         #[n(0)]
         peer: String,
+    },
+    /// Nothing goes to or comes from a host any more, or does again.
+    #[n(7)]
+    HostBlock {
+        /// Its authority, as it stands in URLs.
+        #[n(0)]
+        host: String,
+        /// Blocked, not let in again.
+        #[n(1)]
+        blocked: bool,
     },
     /// The server of a peer would not take a local actor's `Follow`: nobody will answer it.
     #[n(18)]

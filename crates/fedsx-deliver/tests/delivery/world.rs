@@ -204,6 +204,10 @@ impl Outbound for World {
         Ok(())
     }
 
+    fn is_barred(&self, _host: &str) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     async fn refused(&self, _actor: ActorNo, _digest: &Digest) -> Result<(), Fault> {
         Ok(())
     }

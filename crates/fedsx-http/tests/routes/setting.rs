@@ -17,7 +17,7 @@ use fedsx_discovery::clock::Clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
 use fedsx_http::{AdminState, HttpOptions, HttpState, admin_router, router};
-use fedsx_node::{NewActor, Node, Parts, PublishOptions, Published};
+use fedsx_node::{HostPolicy, NewActor, Node, Parts, PublishOptions, Published};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::{Store, StoreOptions};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -104,6 +104,7 @@ impl Here {
             fetcher,
             peers,
             webfinger,
+            hosts: HostPolicy::new(store.view(), Vec::new()),
         };
         let node = Node::new(parts, clock);
         let state = HttpState::new(node.clone(), &HttpOptions::default());

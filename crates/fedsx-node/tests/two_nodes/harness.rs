@@ -23,7 +23,7 @@ use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock::Clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::{WebFinger, jrd_for, name_of_resource};
-use fedsx_node::{InboxPost, NewActor, Node, Parts, Receipt, RequestParts};
+use fedsx_node::{HostPolicy, InboxPost, NewActor, Node, Parts, Receipt, RequestParts};
 use fedsx_store::check;
 use fedsx_store::engine::EngineKind;
 use fedsx_store::{SeqRange, Store, StoreOptions};
@@ -95,6 +95,7 @@ impl Net {
             fetcher,
             peers,
             webfinger,
+            hosts: HostPolicy::new(store.view(), Vec::new()),
         };
         let node = Node::new(parts, clock);
         self.nodes

@@ -1,0 +1,72 @@
+//! `Peers`: which hosts are shut out.
+
+use fedsx_core::refusal::Refusal;
+use fedsx_node::Node;
+use tonic::{Request, Response, Status};
+
+use crate::deliveries::blocking;
+use crate::page;
+use crate::proto::peers_server::Peers;
+use crate::proto::{
+    BlockHostRequest, BlockHostResponse, ListBlockedHostsRequest, ListBlockedHostsResponse,
+    UnblockHostRequest, UnblockHostResponse,
+};
+use crate::refused::{internal, status};
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    node: Node,
+}
+
+impl Service {
+    pub(crate) fn new(node: Node) -> Self {
+        Self { node }
+    }
+
+    async fn set(&self, host: &str, blocked: bool) -> Result<String, Status> {
+        let set = self.node.block_host(host, blocked).await;
+        set.map_err(|refusal| status(&refusal))
+    }
+}
+
+#[tonic::async_trait]
+impl Peers for Service {
+    async fn block_host(
+        &self,
+        request: Request<BlockHostRequest>,
+    ) -> Result<Response<BlockHostResponse>, Status> {
+        let host = self.set(&request.into_inner().host, true).await?;
+        Ok(Response::new(BlockHostResponse { host }))
+    }
+
+    async fn unblock_host(
+        &self,
+        request: Request<UnblockHostRequest>,
+    ) -> Result<Response<UnblockHostResponse>, Status> {
+        let host = self.set(&request.into_inner().host, false).await?;
+        Ok(Response::new(UnblockHostResponse { host }))
+    }
+
+    async fn list_blocked_hosts(
+        &self,
+        request: Request<ListBlockedHostsRequest>,
+    ) -> Result<Response<ListBlockedHostsResponse>, Status> {
+        let node = self.node.clone();
+        let asked = request.into_inner();
+        blocking(move || list(&node, &asked))
+            .await
+            .map(Response::new)
+    }
+}
+
+fn list(node: &Node, asked: &ListBlockedHostsRequest) -> Result<ListBlockedHostsResponse, Refusal> {
+    let limit = page::limit(asked.limit);
+    let hosts = node.view().blocked_hosts(&asked.page_token, limit);
+    let hosts = hosts.map_err(internal)?;
+    let last = hosts.last().filter(|_| hosts.len() == limit);
+    Ok(ListBlockedHostsResponse {
+        next_page_token: last.cloned().unwrap_or_default(),
+        hosts,
+    })
+}

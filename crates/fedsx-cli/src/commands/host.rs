@@ -1,0 +1,51 @@
+//! `host block|unblock|list`.
+
+use fedsx_admin::proto;
+use fedsx_core::value::{Map, Value};
+
+use super::connect::{connect, pages};
+use crate::args::{Global, Host, Limit};
+use crate::failure::Failure;
+use crate::output::stdout;
+
+/// Runs one of them.
+pub(crate) async fn run(global: &Global, command: Host) -> anyhow::Result<()> {
+    match command {
+        Host::Block { host } => {
+            let client = connect(global).await?;
+            let request = proto::BlockHostRequest { host };
+            let answer = client.block_host(request).await.map_err(Failure::from)?;
+            told(global, "blocked", &answer.host)
+        }
+        Host::Unblock { host } => {
+            let client = connect(global).await?;
+            let request = proto::UnblockHostRequest { host };
+            let answer = client.unblock_host(request).await.map_err(Failure::from)?;
+            told(global, "unblocked", &answer.host)
+        }
+        Host::List(limit) => list(global, limit).await,
+    }
+}
+
+fn told(global: &Global, what: &str, host: &str) -> anyhow::Result<()> {
+    let value = Map::from([(what, Value::from(host))]);
+    stdout(global.output).one(&value, || format!("{what} {host}"))?;
+    Ok(())
+}
+
+async fn list(global: &Global, limit: Limit) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let mut list = stdout(global.output).list(&["blocked host"]);
+    pages(limit.limit, async |limit, page_token| {
+        let request = proto::ListBlockedHostsRequest { limit, page_token };
+        let answer = client.blocked_hosts(request).await.map_err(Failure::from)?;
+        for host in &answer.hosts {
+            let value = Map::from([("host", Value::from(&**host))]);
+            list.push(&value, || vec![host.clone()])?;
+        }
+        Ok((answer.hosts.len(), answer.next_page_token))
+    })
+    .await?;
+    list.finish("no host is blocked")?;
+    Ok(())
+}
