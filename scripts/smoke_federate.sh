@@ -353,6 +353,7 @@ now "carol is deleted: alice has a follower less, and carol's page is gone"
 b actor delete carol --confirm carol >/dev/null
 eventually lacks "\"$carol\"" a followers alice
 [ "$(curl --silent --max-time 10 --output "$PAIR_DIR/left" --write-out '%{http_code}' "$carol")" = 410 ]
+holds '"Tombstone"' cat "$PAIR_DIR/left"
 ! b post carol "One more" >/dev/null 2>"$PAIR_DIR/refused"
 holds 'was deleted' cat "$PAIR_DIR/refused"
 ok

@@ -5,6 +5,7 @@
 //! both give the same rows (design, section 4).
 
 mod between;
+mod control;
 mod erase;
 mod kept;
 mod trigger;
@@ -12,13 +13,12 @@ mod trigger;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{
-    Activity, ActorNo, Authenticated, Control, Effect, FollowRef, Header, Joined, Side, Subject,
-    Visibility,
+    Activity, ActorNo, Authenticated, Effect, FollowRef, Header, Side, Subject, Visibility,
 };
 use crate::export::Between;
 use crate::follow::{Direction, Input, Which};
 use crate::key::KeyRecord;
-use crate::state::{Actor, At, Defined, Outcome, Row, Seen, State, StateError};
+use crate::state::{Actor, At, Defined, Deleted, Row, Seen, State, StateError};
 
 use between::Pair;
 
@@ -281,13 +281,20 @@ impl Moment<'_> {
 
     /// An actor that deleted itself, local or not.
     fn gone(&self, actor: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {
-        let local = self.state.actor_by_url(actor)?;
-        rows.extend(local.map(|actor| {
-            Row::Actor(Actor {
+        if let Some(local) = self.state.actor_by_url(actor)? {
+            // What it said goes as well.
+            rows.push(Row::Deleted(Deleted {
+                id: actor.to_owned(),
+                owner: actor.to_owned(),
+                former_type: Some(local.kind.as_str().to_owned()),
+                offset: self.offset,
+                deleted_ms: self.now_ms,
+            }));
+            rows.push(Row::Actor(Actor {
                 gone_ms: Some(self.now_ms),
-                ..actor
-            })
-        }));
+                ..local
+            }));
+        }
         self.peer_gone(actor, rows)
     }
 
@@ -319,118 +326,6 @@ impl Moment<'_> {
             create,
             at,
         }));
-    }
-
-    fn control(&self, control: &Control, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
-        match control {
-            Control::Placed { digest, joined } => self.place(*digest, joined, rows),
-            Control::ProofAttached { digest, .. } => self.proved_by(digest, at, rows),
-            Control::Equivocation {
-                kept, id, actor, ..
-            } => {
-                let (actor, id, kept) = (actor.clone(), id.clone(), *kept);
-                rows.push(Row::Evidence {
-                    actor,
-                    id,
-                    kept,
-                    at,
-                });
-                self.further(&kept, rows)
-            }
-            Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
-            Control::PeerGone { peer } => self.peer_gone(peer, rows),
-            Control::HostBlock { host, blocked } => {
-                let (host, blocked) = (host.clone(), *blocked);
-                rows.push(Row::HostBlock { host, blocked });
-                Ok(())
-            }
-            Control::FollowRefused { actor, peer, id } => {
-                let Some(actor) = self.state.actor(*actor)? else {
-                    return Ok(());
-                };
-                let mut pair = Pair::load(self, actor, peer)?;
-                pair.step(Direction::Following, Input::Refused { id });
-                pair.rows(self, rows)
-            }
-            Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
-            Control::Role { actor, role, given } => {
-                if self.state.actor(*actor)?.is_some() {
-                    rows.push(Row::Role {
-                        actor: *actor,
-                        role: *role,
-                        given: *given,
-                    });
-                }
-                Ok(())
-            }
-            Control::Activated {
-                authority,
-                kind,
-                name,
-                digest,
-                create,
-            } => {
-                // Without its Create there is nothing to read it from.
-                if let Some(seen) = self.state.seen(create)? {
-                    let create = (*create, seen.at);
-                    self.define(Some(authority), (*kind, name, *digest), create, rows);
-                    self.settle(&create.0, Outcome::Activated(self.offset), rows)?;
-                }
-                Ok(())
-            }
-            Control::Admitted { digest, .. } => {
-                self.settle(digest, Outcome::Admitted(self.offset), rows)
-            }
-            Control::Expired { digest } => self.settle(digest, Outcome::Expired(self.offset), rows),
-            Control::Erased { digest, deleted_ms } => self.erase(digest, *deleted_ms, rows),
-            Control::Trust { trust } => {
-                rows.push(Row::Trust(trust.clone()));
-                Ok(())
-            }
-            // On record, for whoever reads the journal.
-            Control::GenesisAdopted { .. } => Ok(()),
-        }
-    }
-
-    /// A kept activity has a proof since this entry.
-    fn proved_by(&self, digest: &Digest, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
-        let Some(seen) = self.state.seen(digest)? else {
-            return Ok(());
-        };
-        let seen = Seen {
-            proved: true,
-            with_proof: Some(at),
-            ..seen
-        };
-        rows.push(Row::Seen {
-            digest: *digest,
-            seen,
-        });
-        self.further(digest, rows)
-    }
-
-    /// A kept activity joins further logs.
-    fn place(
-        &self,
-        digest: Digest,
-        joined: &[Joined],
-        rows: &mut Vec<Row>,
-    ) -> Result<(), StateError> {
-        let Some(seen) = self.state.seen(&digest)? else {
-            return Ok(());
-        };
-        for joined in joined {
-            rows.push(Row::Placed {
-                digest,
-                joined: *joined,
-                offset: self.offset,
-            });
-            rows.push(Row::Log {
-                joined: *joined,
-                at: seen.at,
-            });
-        }
-        Ok(())
     }
 
     /// An answer to a follow: on the side of the followed and on that of the follower, wherever local.

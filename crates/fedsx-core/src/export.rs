@@ -8,6 +8,7 @@
 
 mod check;
 mod follows;
+mod keys;
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};

@@ -1,4 +1,5 @@
-//! `/actors/{name}`, and the counts of its followers and of those it follows.
+//! `/actors/{name}`, and the counts of its followers and of those it follows. Of one that was deleted there is a
+//! Tombstone, and 410.
 //!
 //! ActivityPub, sections 4.1, 5.3 and 5.4. The names in a path are taken as they stand, since the
 //! `id` of what is answered has to be the URL that was asked for. Deliberately absent: the members
@@ -26,8 +27,13 @@ pub(crate) async fn document(
 ) -> Result<Response, Problem> {
     let media = answered(&headers, DOCUMENT)?;
     let read = move |node: &Node| {
-        let actor = named(node, &name)?;
-        Ok(Outgoing::made(node.view().actor_document(&actor)?))
+        let actor = node.view().state().actor_by_name(&name)?;
+        let actor = actor.ok_or_else(no_such_actor)?;
+        let document = node.view().actor_document(&actor)?;
+        Ok(match actor.is_gone() {
+            true => Outgoing::gone(document),
+            false => Outgoing::made(document),
+        })
     };
     Ok(state.read(read).await?.answer(&headers, media))
 }

@@ -171,7 +171,8 @@ fn definition(node: &Node, digest: &Digest) -> Result<Option<Outgoing>, Problem>
 /// What is left of an object that its owner deleted.
 fn object_left(node: &Node, create: &Stored) -> Result<Map, Problem> {
     let create_of = create.activity().ok_or_else(Problem::not_found)?;
-    let url = create_of.object_id.as_deref().unwrap_or_default();
+    let url = create_of.object_id.as_deref();
+    let url = url.ok_or_else(Problem::not_found)?;
     let deleted = node.view().state().deleted(url, &create_of.actor)?;
     let former_type = deleted.as_ref().and_then(|was| was.former_type.as_deref());
     Ok(tombstone(url, former_type, create.deleted_ms))

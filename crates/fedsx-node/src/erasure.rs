@@ -4,7 +4,7 @@
 //! Invariants: the `Delete` is durable before anything is erased, and each copy is on record as erased before
 //! it is overwritten; a walk over the deletions keeps its place, so that what ends the process half-way
 //! is gone on with. A copy goes only where it says itself that it is the deleter's. Deliberately absent:
-//! the overwriting (the store's), copies that come later in others' documents, and whole actors.
+//! the overwriting (the store's), and copies that come later in others' documents.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use bytes::Bytes;
 use fedsx_core::address::is_http_url;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::erase::{is_copy_of, is_erasable};
-use fedsx_core::entry::{Control, Effect};
+use fedsx_core::entry::{Control, Effect, LogId};
 use fedsx_core::envelope::reference;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Actor, Deleted};
 use fedsx_core::tombstone::tombstone;
 use fedsx_core::value::{Map, Value};
-use fedsx_store::Stored;
+use fedsx_store::{SeqRange, Stored};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -162,11 +162,48 @@ impl Node {
     async fn carry_out_deletions(&self) -> Result<(), Refusal> {
         let _walking = self.0.erasing.walk.lock().await;
         while let Some(deletion) = self.0.view.next_deletion().map_err(fault::read)? {
-            self.erase_copies(&deletion.deleted).await?;
-            self.discard_deleted(&deletion.deleted).await?;
+            let deleted = &deletion.deleted;
+            match deleted.id == deleted.owner {
+                true => self.erase_actor(deleted).await?,
+                false => self.erase_copies(deleted).await?,
+            }
+            self.discard_deleted(deleted).await?;
             self.0.view.carried_out(deletion).map_err(fault::read)?;
         }
         Ok(())
+    }
+
+    /// Puts on record that everything a deleted local actor said, and every copy of it, is erased.
+    async fn erase_actor(&self, deleted: &Deleted) -> Result<(), Refusal> {
+        let view = &self.0.view;
+        let actor = view.state().actor_by_url(&deleted.owner);
+        let Some(actor) = actor.map_err(fault::state)? else {
+            return Ok(());
+        };
+        let mut after = 0;
+        loop {
+            let range = SeqRange {
+                after: Some(after),
+                before: None,
+            };
+            let log = view.log(LogId::outbox(actor.no), range, false, AT_ONCE);
+            let log = log.map_err(fault::read)?;
+            let Some(last) = log.last() else {
+                return Ok(());
+            };
+            after = last.seq;
+            for said in log.iter().filter_map(|entry| entry.stored.activity()) {
+                let brought = said.object_id.as_ref();
+                let brought = brought.filter(|_| said.verb == "Create");
+                for id in std::iter::once(&said.id).chain(brought) {
+                    let one = Deleted {
+                        id: id.clone(),
+                        ..deleted.clone()
+                    };
+                    self.erase_copies(&one).await?;
+                }
+            }
+        }
     }
 
     /// Puts on record that every copy of something is erased.
@@ -227,7 +264,10 @@ impl Node {
 
 /// Whether an activity takes something back.
 pub(crate) const fn is_deletion(effect: Option<&Effect>) -> bool {
-    matches!(effect, Some(Effect::Deleted { .. }))
+    matches!(
+        effect,
+        Some(Effect::Deleted { .. } | Effect::ActorDeleted { .. })
+    )
 }
 
 /// Adds recipients that a member does not have yet.

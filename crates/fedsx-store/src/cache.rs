@@ -1,4 +1,4 @@
-//! Rows that every request asks for and hardly any entry changes (actors, relations, blocks, the last definition), kept at
+//! Rows that every request asks for and hardly any entry changes (actors, relations, blocks), kept at
 //! hand above the engine.
 //!
 //! Invariant: a row is put here only if nothing was committed to these tables since it was read, and
@@ -47,14 +47,13 @@ fn id_of(key: &[u8]) -> Option<&IdHash> {
 
 impl RowCache {
     fn is_kept(key: &[u8]) -> bool {
-        const TABLES: [u8; 7] = [
+        const TABLES: [u8; 6] = [
             Table::Actor as u8,
             Table::ActorName as u8,
             Table::ActorUrl as u8,
             Table::Relation as u8,
             Table::Blocks as u8,
             Table::Related as u8,
-            Table::LastDefined as u8,
         ];
         key.first().is_some_and(|table| TABLES.contains(table))
     }

@@ -8,7 +8,7 @@
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{ActorNo, LogId, Role, Side};
 use fedsx_core::follow::{Direction, Relation};
-use fedsx_core::state::{At, Blocks, Defined, Row};
+use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
@@ -286,15 +286,7 @@ pub(crate) fn encode<T: Encode<()>>(value: T) -> Vec<u8> {
 pub fn write(row: Row, batch: &mut Batch) {
     let of_actor = |table, actor: ActorNo| key(table, &[&actor.0.to_be_bytes()]);
     match row {
-        Row::Actor(actor) => {
-            let no = actor.no.0.to_be_bytes();
-            let mut named = no.to_vec();
-            // Seen without reading the actor.
-            named.extend(actor.is_gone().then_some(GONE));
-            batch.put(key(Table::ActorName, &[actor.name.as_bytes()]), named);
-            batch.put(key(Table::ActorUrl, &[&url_hash(&actor.url)]), no);
-            batch.put(key(Table::Actor, &[&no]), encode(actor));
-        }
+        Row::Actor(actor) => write_actor(actor, batch),
         Row::Seen { digest, seen } => {
             batch.put(key(Table::Seen, &[digest.as_bytes()]), encode(seen));
         }
@@ -320,15 +312,13 @@ pub fn write(row: Row, batch: &mut Batch) {
             at,
         } => {
             let key = key(Table::Evidence, &[&url_hash(&actor), &url_hash(&id)]);
-            batch.put(
-                key,
-                encode(EvidenceRow {
-                    actor,
-                    id,
-                    kept,
-                    at,
-                }),
-            );
+            let row = EvidenceRow {
+                actor,
+                id,
+                kept,
+                at,
+            };
+            batch.put(key, encode(row));
         }
         Row::Erased { .. } | Row::Deleted(_) | Row::Carrier { .. } => write_of_erasure(row, batch),
         Row::FanOut { offset, actor } => {
@@ -361,6 +351,16 @@ pub fn write(row: Row, batch: &mut Batch) {
         }
         between => write_between(between, batch),
     }
+}
+
+fn write_actor(actor: Actor, batch: &mut Batch) {
+    let no = actor.no.0.to_be_bytes();
+    let mut named = no.to_vec();
+    // Seen without reading the actor.
+    named.extend(actor.is_gone().then_some(GONE));
+    batch.put(key(Table::ActorName, &[actor.name.as_bytes()]), named);
+    batch.put(key(Table::ActorUrl, &[&url_hash(&actor.url)]), no);
+    batch.put(key(Table::Actor, &[&no]), encode(actor));
 }
 
 fn write_defined(defined: Defined, batch: &mut Batch) {

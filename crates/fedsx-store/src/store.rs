@@ -14,6 +14,8 @@
 //! Opening applies the journal's tail from the index's watermark on, through the same `apply` that runs
 //! when an entry is appended.
 
+mod chunk;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fedsx_core::apply::apply;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::Header;
 use fedsx_core::genesis::GenesisError;
@@ -35,7 +36,7 @@ use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
 use crate::erasure::{Erasure, Overwritten};
 use crate::flusher::Flusher;
 use crate::import::{self, Imports};
-use crate::index::{self, Index, Overlay, Pending};
+use crate::index::Index;
 use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
 use crate::lock::{DirectoryLock, LockError};
 use crate::projections::Projections;
@@ -45,6 +46,7 @@ use crate::schema::{self, Table, key};
 use crate::vault::{Vault, VaultError, replace};
 use crate::view::View;
 use crate::writer::{Writer, WriterError, WriterHandle, applied_key};
+use chunk::Chunk;
 
 /// The version of the data directory.
 const FORMAT: u32 = 1;
@@ -362,57 +364,6 @@ pub(crate) fn open_applied(
             applied_again,
         },
     ))
-}
-
-/// Entries applied but not committed yet.
-#[derive(Default)]
-struct Chunk {
-    pending: Pending,
-    entries: usize,
-    last: Option<At>,
-}
-
-impl Chunk {
-    fn apply(
-        &mut self,
-        engine: &Arc<dyn Engine>,
-        header: &Header,
-        at: At,
-    ) -> Result<(), StoreError> {
-        let rows = apply(
-            &Index::over(Overlay {
-                engine,
-                batch: &self.pending,
-            }),
-            header,
-            at,
-        )?;
-        let mut batch = Batch::new();
-        for row in rows {
-            schema::write(row, &mut batch);
-        }
-        index::pending(batch, &mut self.pending);
-        self.entries += 1;
-        self.last = Some(at);
-        Ok(())
-    }
-
-    fn commit(&mut self, engine: &Arc<dyn Engine>) -> Result<(), StoreError> {
-        let Some(last) = self.last.take() else {
-            return Ok(());
-        };
-        let mut batch = Batch::new();
-        for (key, value) in std::mem::take(&mut self.pending) {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            }
-        }
-        batch.put(applied_key(), schema::encode(last));
-        engine.commit(batch)?;
-        self.entries = 0;
-        Ok(())
-    }
 }
 
 /// The directory of an engine's index.

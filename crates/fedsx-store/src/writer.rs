@@ -7,6 +7,7 @@
 //! everything after.
 
 mod bound;
+mod heads;
 mod import;
 
 use std::collections::HashMap;
@@ -19,19 +20,20 @@ use fedsx_core::cid::Digest;
 use fedsx_core::decide::{Draft, Recheck, recheck};
 use fedsx_core::entry::{Activity, Control, Header, Joined, LogId, Subject};
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_core::state::{At, State, StateError};
+use fedsx_core::state::{At, Row, State, StateError};
 use tokio::sync::{oneshot, watch};
 
 use crate::cache::RowCache;
 use crate::engine::{Batch, Engine, EngineError};
 use crate::import::Staged;
-use crate::index::{Index, Overlay, Pending, pending};
+use crate::index::{Index, Pending, pending};
 use crate::journal::{Journal, JournalError, Places};
 use crate::queue::{AppendError, Appended, Priority, Queue, Reply, Work};
 use crate::recent::Recent;
 use crate::schema::{self, Table, key};
 use crate::vault::{Vault, VaultError};
 use bound::size_bound;
+use heads::{next_seq, overlay};
 
 /// What a batch takes beside its entries, bytes.
 const BATCH_OVERHEAD: u64 = 64;
@@ -172,6 +174,8 @@ pub(crate) struct Writer {
     /// The length of each log that was appended to.
     heads: HashMap<LogId, u64>,
     recent: Recent,
+    /// The offset from which the last definition is active, once that was asked for.
+    defined: Option<u64>,
     cache: Arc<RowCache>,
 }
 
@@ -194,6 +198,7 @@ impl Writer {
     ) -> Self {
         Self {
             recent: Recent::from(journal.next_offset()),
+            defined: None,
             journal,
             engine,
             applied,
@@ -346,7 +351,7 @@ impl Writer {
         step: &mut Step,
         draft: Draft,
     ) -> Result<Result<Appended, AppendError>, WriterError> {
-        let found = if self.recent.is_new(&draft) {
+        let found = if self.recent.is_new(&draft) && self.is_judged_still(&draft)? {
             Recheck::Append(self.join(&draft.logs)?)
         } else {
             let (engine, heads) = (&self.engine, &mut self.heads);
@@ -391,7 +396,7 @@ impl Writer {
 
     /// The copy with a proof takes the place of the one without; then the draft is looked at again,
     /// for the logs it may join.
-    fn attach_proof(&self, step: &mut Step, draft: &Draft) -> Result<(), WriterError> {
+    fn attach_proof(&mut self, step: &mut Step, draft: &Draft) -> Result<(), WriterError> {
         let control = Control::ProofAttached {
             digest: draft.activity.digest,
             notation: draft.activity.notation,
@@ -404,7 +409,7 @@ impl Writer {
 
     /// The second document under an `id` is evidence against its actor.
     fn keep_evidence(
-        &self,
+        &mut self,
         step: &mut Step,
         draft: &Draft,
         kept: Digest,
@@ -431,8 +436,21 @@ impl Writer {
             .collect()
     }
 
+    /// Whether no definition came since a draft was judged.
+    fn is_judged_still(&mut self, draft: &Draft) -> Result<bool, StateError> {
+        let Some(as_of) = draft.judged_as_of else {
+            return Ok(true);
+        };
+        let defined = match self.defined {
+            Some(defined) => defined,
+            None => Index::over(Arc::clone(&self.engine)).last_defined()?,
+        };
+        self.defined = Some(defined);
+        Ok(as_of >= defined)
+    }
+
     fn push(
-        &self,
+        &mut self,
         step: &mut Step,
         subject: Subject,
         payload: Bytes,
@@ -453,6 +471,9 @@ impl Writer {
         let rows = apply(&overlay(&self.engine, &step.pending), &header, at)?;
         let mut batch = Batch::new();
         for row in rows {
+            if matches!(row, Row::Defined(_)) {
+                self.defined = Some(header.offset);
+            }
             schema::write(row, &mut batch);
         }
         pending(batch, &mut step.pending);
@@ -461,28 +482,6 @@ impl Writer {
         step.last = Some(at);
         Ok(header.offset)
     }
-}
-
-/// Gives out the next place of a log. A place is used up even when the entry is not appended after
-/// all, which only happens when the whole writer fails.
-fn next_seq(
-    engine: &Arc<dyn Engine>,
-    heads: &mut HashMap<LogId, u64>,
-    log: LogId,
-) -> Result<u64, StateError> {
-    let head = match heads.get_mut(&log) {
-        Some(head) => head,
-        None => {
-            let length = Index::over(Arc::clone(engine)).log_len(log)?;
-            heads.entry(log).or_insert(length)
-        }
-    };
-    *head += 1;
-    Ok(*head)
-}
-
-fn overlay<'a>(engine: &'a Arc<dyn Engine>, batch: &'a Pending) -> Index<Overlay<'a>> {
-    Index::over(Overlay { engine, batch })
 }
 
 /// The key under which the index says how far it is applied.

@@ -3,7 +3,7 @@
 //!
 //! One pass in the order of the file. Memory grows with the handshakes of the log, and is bounded.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::address::same_origin;
 use crate::cid::{Cid, Codec, Digest};
 use crate::decide::{authority, erase};
 use crate::definition::Definition;
-use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef, Joined, LogId};
+use crate::entry::{Activity, ActorNo, Effect, FollowRef, Joined, LogId};
 use crate::envelope::{Document, Envelope, reference};
 use crate::follow::{Direction, Relation};
 use crate::key::{KeyRecord, PublicKey, RsaPublicKey};
@@ -22,6 +22,7 @@ use crate::refusal::{Code, Refusal};
 use crate::value::{Map, Value};
 
 use super::follows::{Follows, Hash, hash};
+use super::keys::{follows_from, verify_by_named};
 use super::{Begin, Entry};
 
 /// What has been seen of an export so far.
@@ -36,7 +37,7 @@ pub struct Check {
     inbox: u64,
     last_published_ms: i64,
     follows: Follows,
-    subscribes: HashMap<Hash, Digest>,
+    subscribes: BTreeMap<Hash, Digest>,
 }
 
 /// An activity that was checked, as the journal will hold it: its logs are those of actor 0 until the
@@ -65,7 +66,7 @@ impl Check {
             inbox: 0,
             last_published_ms: i64::MIN,
             follows: Follows::default(),
-            subscribes: HashMap::new(),
+            subscribes: BTreeMap::new(),
         }
     }
 
@@ -433,61 +434,6 @@ impl Check {
     }
 }
 
-/// Whether the keys after an update go on from those before it: none is lost or changed, one ends only by this
-/// update, and begins with it.
-fn follows_from(
-    before: &[KeyRecord],
-    after: &[KeyRecord],
-    published_ms: i64,
-    update: &str,
-) -> Result<(), Refusal> {
-    for old in before {
-        let Some(new) = after.iter().find(|key| key.id == old.id) else {
-            return Err(wrong(format!("the key {} is lost on the way", old.id)));
-        };
-        let same = new == old;
-        let ended = old.is_current()
-            && (new.superseded_ms, new.superseded_by.as_deref())
-                == (Some(published_ms), Some(update))
-            && (&new.key, new.created_ms) == (&old.key, old.created_ms);
-        if !same && !ended {
-            return Err(wrong(format!("the key {} is changed on the way", old.id)));
-        }
-    }
-    for new in after {
-        let is_new = !before.iter().any(|key| key.id == new.id);
-        if is_new && (new.created_ms != Some(published_ms) || !new.is_current()) {
-            return Err(wrong(format!("the key {} begins at another time", new.id)));
-        }
-    }
-    Ok(())
-}
-
-/// An activity of a peer that had a proof: by the key that it was verified by when it was received.
-fn verify_by_named(entry: &Entry, document: &Document) -> Result<(), Refusal> {
-    if !matches!(
-        entry.authenticated,
-        Authenticated::Local | Authenticated::Proof
-    ) {
-        return Ok(());
-    }
-    let bad = |why: &str| Refusal::new(Code::BadSignature, why);
-    let named = entry.key.as_deref().map(PublicKey::parse);
-    let Some(Ok(key)) = named else {
-        return Err(bad("a proved activity names no key"));
-    };
-    let verifies = proof::examine(&document.map)
-        .iter()
-        .any(|presented| match presented {
-            Presented::Verifiable(proof) => proof.verify(&document.digest, &key).is_ok(),
-            _ => false,
-        });
-    match verifies {
-        true => Ok(()),
-        false => Err(bad("the proof of an activity does not verify")),
-    }
-}
-
 /// The `Create` that defines its verb, as the activity says.
 fn defined_by(activity: &Map) -> Option<Digest> {
     let cid: Cid = activity
@@ -498,6 +444,6 @@ fn defined_by(activity: &Map) -> Option<Digest> {
     (cid.codec == Codec::JsonJcs).then_some(cid.digest)
 }
 
-fn wrong(why: impl Into<String>) -> Refusal {
+pub(super) fn wrong(why: impl Into<String>) -> Refusal {
     Refusal::new(Code::Inconsistent, why)
 }

@@ -2,7 +2,7 @@
 //!
 //! Independent of order where one log tells of the asking and the other of the answer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::cid::Digest;
 use crate::envelope::{Envelope, reference};
@@ -26,9 +26,9 @@ fn pair(follower: &str, followed: &str) -> Hash {
 /// The handshakes of a log: which follows were asked for, and what was answered last.
 #[derive(Default, Debug)]
 pub struct Follows {
-    asked: HashMap<Hash, Hash>,
+    asked: BTreeMap<Hash, Hash>,
     /// By the follow's id, and by the pair: whether it was accepted last.
-    answered: HashMap<Hash, bool>,
+    answered: BTreeMap<Hash, bool>,
 }
 
 impl Follows {

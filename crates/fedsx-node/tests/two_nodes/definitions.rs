@@ -57,6 +57,28 @@ async fn what_is_published_while_a_verb_changes_is_judged_by_what_stands_before_
 }
 
 #[tokio::test]
+async fn what_is_received_while_a_verb_changes_is_judged_by_what_stands_before_it() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    define(&a, "alice", PIN).await.expect("defines");
+    let pin = || {
+        let mut pin = b.raw("bob", "Pin", "https://c.test/a".into(), crate::ALICE);
+        pin.insert("path", "longer");
+        b.resign("bob", &pin)
+    };
+    let taken = a.receive(None, &pin()).await.expect("a Pin");
+    assert_eq!(taken.status, Status::Accepted);
+    let pins: Vec<Map> = (0..20).map(|_| pin()).collect();
+    let pins = pins.iter().map(|pin| a.receive(None, pin));
+    let shorter = define(&a, "alice", SHORT_PIN);
+    let (shorter, pins) = tokio::join!(shorter, futures_util::future::join_all(pins));
+    shorter.expect("defines");
+    for refused in pins {
+        assert_eq!(refused.expect_err("too long now").code, Code::Schema);
+    }
+}
+
+#[tokio::test]
 async fn who_may_define_and_what_it_changes() {
     let net = Net::default();
     let (a, b) = followed(&net).await;

@@ -13,7 +13,8 @@ use fedsx_core::entry::{ActorNo, Control, Effect, Header, Subject};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{At, State as _};
 
-use super::{BATCH_OVERHEAD, Writer, WriterError, overlay};
+use super::heads::overlay;
+use super::{BATCH_OVERHEAD, Writer, WriterError};
 use crate::engine::Batch;
 use crate::import::Staged;
 use crate::index::{Index, Pending, pending};
@@ -47,6 +48,8 @@ impl Writer {
             vault.adopt(key)?;
         }
         while self.append_some(staged, no)? {}
+        // It may define something.
+        self.defined = None;
         self.journal.sync()?;
         staged.commit().map_err(failed)?;
         self.apply_behind(before)?;

@@ -1,0 +1,137 @@
+//! What control entries change.
+
+use super::Moment;
+use super::between::Pair;
+use super::trigger;
+use crate::cid::Digest;
+use crate::entry::{ActorNo, Control, Joined};
+use crate::follow::{Direction, Input};
+use crate::state::{At, Outcome, Row, Seen, StateError};
+
+impl Moment<'_> {
+    pub(super) fn control(
+        &self,
+        control: &Control,
+        at: At,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        match control {
+            Control::Placed { digest, joined } => self.place(*digest, joined, rows),
+            Control::ProofAttached { digest, .. } => self.proved_by(digest, at, rows),
+            Control::Equivocation {
+                kept, id, actor, ..
+            } => {
+                let (actor, id, kept) = (actor.clone(), id.clone(), *kept);
+                rows.push(Row::Evidence {
+                    actor,
+                    id,
+                    kept,
+                    at,
+                });
+                self.further(&kept, rows)
+            }
+            Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
+            Control::PeerGone { peer } => self.peer_gone(peer, rows),
+            Control::HostBlock { host, blocked } => {
+                let (host, blocked) = (host.clone(), *blocked);
+                rows.push(Row::HostBlock { host, blocked });
+                Ok(())
+            }
+            Control::FollowRefused { actor, peer, id } => self.refused(*actor, peer, id, rows),
+            Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
+            Control::Role { actor, role, given } => {
+                if self.state.actor(*actor)?.is_some() {
+                    rows.push(Row::Role {
+                        actor: *actor,
+                        role: *role,
+                        given: *given,
+                    });
+                }
+                Ok(())
+            }
+            Control::Activated {
+                authority,
+                kind,
+                name,
+                digest,
+                create,
+            } => {
+                // Without its Create there is nothing to read it from.
+                if let Some(seen) = self.state.seen(create)? {
+                    let create = (*create, seen.at);
+                    self.define(Some(authority), (*kind, name, *digest), create, rows);
+                    self.settle(&create.0, Outcome::Activated(self.offset), rows)?;
+                }
+                Ok(())
+            }
+            Control::Admitted { digest, .. } => {
+                self.settle(digest, Outcome::Admitted(self.offset), rows)
+            }
+            Control::Expired { digest } => self.settle(digest, Outcome::Expired(self.offset), rows),
+            Control::Erased { digest, deleted_ms } => self.erase(digest, *deleted_ms, rows),
+            Control::Trust { trust } => {
+                rows.push(Row::Trust(trust.clone()));
+                Ok(())
+            }
+            // On record, for whoever reads the journal.
+            Control::GenesisAdopted { .. } => Ok(()),
+        }
+    }
+
+    /// A kept activity has a proof since this entry.
+    fn proved_by(&self, digest: &Digest, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        let Some(seen) = self.state.seen(digest)? else {
+            return Ok(());
+        };
+        let seen = Seen {
+            proved: true,
+            with_proof: Some(at),
+            ..seen
+        };
+        rows.push(Row::Seen {
+            digest: *digest,
+            seen,
+        });
+        self.further(digest, rows)
+    }
+
+    /// A `Follow` of a local actor that the peer's server would not take.
+    fn refused(
+        &self,
+        actor: ActorNo,
+        peer: &str,
+        id: &str,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Some(actor) = self.state.actor(actor)? else {
+            return Ok(());
+        };
+        let mut pair = Pair::load(self, actor, peer)?;
+        pair.step(Direction::Following, Input::Refused { id });
+        pair.rows(self, rows)
+    }
+
+    /// A kept activity joins further logs.
+    fn place(
+        &self,
+        digest: Digest,
+        joined: &[Joined],
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Some(seen) = self.state.seen(&digest)? else {
+            return Ok(());
+        };
+        for joined in joined {
+            rows.push(Row::Placed {
+                digest,
+                joined: *joined,
+                offset: self.offset,
+            });
+            rows.push(Row::Log {
+                joined: *joined,
+                at: seen.at,
+            });
+        }
+        Ok(())
+    }
+}
