@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
+use fedsx_core::trigger::Settled;
 use fedsx_core::value::{Map, Value};
 use fedsx_store::Stored;
 use fedsx_store::check::{self, VerifyReport};
@@ -229,14 +230,7 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("peer", &**peer);
             value.insert("id", &**id);
         }
-        Control::TriggerSettled(settled) => {
-            value.insert("cid", Cid::of_document(settled.source).to_string());
-            value.insert("trigger", Cid::of_document(settled.trigger).to_string());
-            value.insert("reason", settled.reason.as_str());
-            if let Some(error) = &settled.error {
-                value.insert("error", &**error);
-            }
-        }
+        Control::TriggerSettled(settled) => settled_members(value, settled),
         Control::Role { actor, role, given } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("role", role.as_str());
@@ -262,6 +256,15 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("id", &**id);
             value.insert("actor", &**actor);
         }
+    }
+}
+
+fn settled_members(value: &mut Map, settled: &Settled) {
+    value.insert("cid", Cid::of_document(settled.source).to_string());
+    value.insert("trigger", Cid::of_document(settled.trigger).to_string());
+    value.insert("reason", settled.reason.as_str());
+    if let Some(error) = &settled.error {
+        value.insert("error", &**error);
     }
 }
 
