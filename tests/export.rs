@@ -71,7 +71,11 @@ async fn wipe(instance: &mut Instance) {
 
 /// `published` counts up along an outbox.
 fn counts_up(outbox: &[Value]) {
-    let times = outbox.iter().map(|entry| {
+    // A Tombstone says when it was deleted, not when it was published.
+    let kept = outbox
+        .iter()
+        .filter(|entry| entry["document"]["type"] != "Tombstone");
+    let times = kept.map(|entry| {
         let published = entry["document"]["published"].as_str().expect("a time");
         parse_rfc3339_ms(published).expect("a time")
     });
