@@ -87,6 +87,10 @@ pub struct Relation {
     /// The id of the local actor's `Follow` that the peer's server would not take.
     #[n(7)]
     pub refused: Option<String>,
+    /// The id that was accepted, where the local actor has said another `Follow` since: a `Reject` of that one
+    /// leaves the new one to be answered.
+    #[n(8)]
+    pub accepted: Option<String>,
 }
 
 /// What happens to a relation. Which follow an answer means is given by its `id`, by the pair (the
@@ -186,6 +190,7 @@ pub fn step(
         Input::Follow { id } => follow(direction, manual, relation, id, now_ms),
         Input::Accept(which) if relation.is_meant(which) => {
             let mut next = relation.clone();
+            next.accepted = None;
             if next.phase != Phase::Accepted {
                 next.phase = Phase::Accepted;
                 next.since_ms = now_ms;
@@ -205,6 +210,13 @@ pub fn step(
         }
         Input::Undo(which) => early_undo(relation, which, now_ms),
         Input::Accept(which) => late_accept(relation, which, now_ms),
+        Input::Reject(which) if which.id.is_some() && relation.accepted.as_deref() == which.id => {
+            let mut next = relation.clone();
+            next.accepted = None;
+            next.phase = Phase::Pending;
+            next.since_ms = now_ms;
+            changed(next, None)
+        }
         Input::Reject(_) => ignored(relation),
         Input::Refused { id } if relation.id.as_deref() == Some(id) => {
             let mut ended = relation.ended(now_ms);
@@ -235,6 +247,9 @@ fn follow(
     }
     let mut next = relation.clone();
     if next.id.as_deref() != Some(id) {
+        if direction == Direction::Following && next.phase == Phase::Accepted {
+            next.accepted = next.accepted.or_else(|| next.id.clone());
+        }
         next.previous = next.id.replace(id.to_owned()).or(next.previous);
     }
     next.refused = None;
@@ -331,6 +346,7 @@ impl Relation {
             inbox: None,
             shared_inbox: None,
             refused: None,
+            accepted: None,
         }
     }
 

@@ -183,6 +183,31 @@ fn a_refused_follow_stands_when_it_is_accepted_after_all() {
     assert!(late.ignored);
 }
 
+#[test]
+fn a_follow_said_again_is_open_once_the_accepted_one_is_rejected() {
+    let turn = |relation: &Relation, input| {
+        step(Direction::Following, false, relation, input, NOW).relation
+    };
+    let again = turn(&standing(Phase::Accepted), Input::Follow { id: "f2" });
+    let thrice = turn(&again, Input::Follow { id: "f3" });
+    assert_eq!(thrice.phase, Phase::Accepted);
+    let open = turn(&thrice, Input::Reject(by_id("f1")));
+    assert_eq!(
+        (open.phase, open.id.as_deref()),
+        (Phase::Pending, Some("f3"))
+    );
+    // Once the new one is accepted, a word about the old one is stale.
+    let accepted = turn(&thrice, Input::Accept(by_id("f3")));
+    let late = step(
+        Direction::Following,
+        false,
+        &accepted,
+        Input::Reject(by_id("f1")),
+        NOW,
+    );
+    assert!(late.ignored);
+}
+
 fn any_input() -> impl Strategy<Value = Input<'static>> {
     let id = || prop_oneof![Just("f0"), Just("f1"), Just("f2")];
     let which = || (id(), proptest::bool::ANY).prop_map(|(id, pair)| Which { id: Some(id), pair });
