@@ -260,7 +260,10 @@ impl Received {
             check.relation(*direction, peer, relation)?;
         }
         let actor = ActorNo(0);
-        self.control(Control::Between { actor, between })?;
+        self.control(Control::Between {
+            actor,
+            between: Box::new(between),
+        })?;
         self.count.between += 1;
         Ok(())
     }

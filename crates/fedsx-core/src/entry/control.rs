@@ -137,7 +137,7 @@ pub enum Control {
         actor: ActorNo,
         /// What.
         #[n(1)]
-        between: Between,
+        between: Box<Between>,
     },
     /// Every relation with a peer ends, because the peer is gone.
     #[n(3)]
