@@ -340,11 +340,12 @@ async fn create(sides: &[Instance; 2], count: usize, chance: &mut Chance) {
             ..Default::default()
         });
         let requests: Vec<_> = requests.collect();
-        let created = requests
-            .into_iter()
-            .map(|request| client.create_actor(request));
-        for created in join_all(created).await {
-            created.expect("an actor");
+        // A few at once: each has keys made for it, and the number of the next is known when it is there.
+        for some in requests.chunks(4) {
+            let created = some.iter().map(|new| client.create_actor(new.clone()));
+            for created in join_all(created).await {
+                created.expect("an actor");
+            }
         }
     }
 }
