@@ -152,7 +152,11 @@ fn gist(entry: &proto::Entry) -> [String; 3] {
     let text_of =
         |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     let verb = text_of(document.get("type"));
-    let who = document.get("actor").or_else(|| document.get("id"));
+    // Of what was deleted the id is all that is left.
+    let who = match document.get("actor") {
+        Some(actor) => handle(&text_of(Some(actor))),
+        None => about(&text_of(document.get("id"))),
+    };
     let object = document.get("object");
     let verb = match object
         .and_then(|object| object.get("type"))
@@ -170,7 +174,7 @@ fn gist(entry: &proto::Entry) -> [String; 3] {
         true => about(said),
         false => excerpt(said, EXCERPT),
     };
-    [handle(&text_of(who)), clean(&verb), shown]
+    [who, clean(&verb), shown]
 }
 
 /// What an object says, or else whom or what it is about.
