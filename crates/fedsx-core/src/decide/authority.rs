@@ -326,12 +326,14 @@ pub(super) fn owns_object(facts: Facts<'_>, envelope: &Envelope) -> Result<(), D
     if owner.is_some_and(|owner| owner != envelope.actor) {
         return Err(refuse("the object is attributed to somebody else").into());
     }
-    if let Some(creator) = facts.state.creator_of(id)?
-        && creator != envelope.actor
-    {
-        return Err(refuse("the object was made by somebody else").into());
+    let is_anothers = match facts.state.creator_of(id)? {
+        Some(creator) => creator != envelope.actor,
+        None => erase::is_made_by_another(facts.state, id, &envelope.actor)?,
+    };
+    match is_anothers {
+        true => Err(refuse("the object was made by somebody else").into()),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// The follow that an answer or an undo names: embedded, or by the id of one kept here.

@@ -25,11 +25,7 @@ pub(super) fn delete(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, D
         return Ok(Meaning::Plain);
     };
     let kept = state.activity_of_id(id)?;
-    let is_others = match &kept {
-        Some(activity) => activity.actor != *actor,
-        None => is_made_by_another(state, id, actor)?,
-    };
-    if is_others {
+    if kept.as_ref().is_some_and(|kept| kept.actor != *actor) {
         let why = "what is deleted was made by somebody else";
         return Err(Refusal::new(Code::NotAuthorised, why).into());
     }
@@ -54,7 +50,11 @@ pub(super) fn delete(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, D
 const LOOKED_AT: usize = 64;
 
 /// Whether an object is kept as somebody brought it, and nobody of them is `actor`.
-fn is_made_by_another(state: &dyn State, id: &str, actor: &str) -> Result<bool, StateError> {
+pub(super) fn is_made_by_another(
+    state: &dyn State,
+    id: &str,
+    actor: &str,
+) -> Result<bool, StateError> {
     let mut is_anothers = false;
     for digest in state.carriers(id, LOOKED_AT)? {
         let made = state.activity(&digest)?;

@@ -343,3 +343,33 @@ async fn what_the_kernel_goes_by_is_not_deleted() {
         );
     }
 }
+
+#[tokio::test]
+async fn nobody_changes_what_another_of_its_host_made() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    b.create("mallory", false).await;
+    let options = PublishOptions::default();
+    let published = b.node.publish("bob", note("mine"), options).await;
+    let create = b.document(&published.expect("publishes").cid);
+    let id = create.get("object").and_then(|note| note.get("id"));
+    let id = id.and_then(Value::as_str).expect("an id").to_owned();
+    a.receive(None, &create).await.expect("received");
+    // It says of nobody that it is theirs.
+    let mut changed = note("yours");
+    changed.insert("id", &*id);
+    for (name, verb, object) in [
+        ("mallory", "Update", Value::from(changed.clone())),
+        ("mallory", "Delete", id.as_str().into()),
+        ("bob", "Update", changed.into()),
+    ] {
+        let said = b.raw(name, verb, object, ALICE);
+        let taken = a.receive(None, &said).await;
+        let code = taken.map_err(|refusal| refusal.code);
+        match name {
+            "bob" => assert_eq!(code.expect("taken").status, Status::Accepted),
+            _ => assert_eq!(code.expect_err("refused"), Code::NotAuthorised),
+        }
+    }
+    a.close_and_compare();
+}
