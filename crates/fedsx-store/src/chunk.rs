@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use fedsx_core::apply::apply;
 use fedsx_core::entry::Header;
-use fedsx_core::state::At;
+use fedsx_core::state::{At, StateError};
 
-use super::StoreError;
 use crate::engine::{Batch, Engine};
 use crate::index::{self, Index, Overlay, Pending};
 use crate::schema;
@@ -14,19 +13,19 @@ use crate::writer::applied_key;
 
 /// Entries applied but not committed yet.
 #[derive(Default)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     pending: Pending,
-    pub(super) entries: usize,
+    pub(crate) entries: usize,
     last: Option<At>,
 }
 
 impl Chunk {
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &mut self,
         engine: &Arc<dyn Engine>,
         header: &Header,
         at: At,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), StateError> {
         let rows = apply(
             &Index::over(Overlay {
                 engine,
@@ -45,20 +44,23 @@ impl Chunk {
         Ok(())
     }
 
-    pub(super) fn commit(&mut self, engine: &Arc<dyn Engine>) -> Result<(), StoreError> {
-        let Some(last) = self.last.take() else {
-            return Ok(());
-        };
-        let mut batch = Batch::new();
-        for (key, value) in std::mem::take(&mut self.pending) {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            }
-        }
-        batch.put(applied_key(), schema::encode(last));
-        engine.commit(batch)?;
+    /// What is applied since it was last taken, and the newest entry of it.
+    pub(crate) fn take(&mut self) -> Option<(Pending, At)> {
+        let last = self.last.take()?;
         self.entries = 0;
-        Ok(())
+        Some((std::mem::take(&mut self.pending), last))
     }
+}
+
+/// Rows as one batch, with how far the index is applied by it.
+pub(crate) fn batch_of(rows: Pending, last: At) -> Batch {
+    let mut batch = Batch::new();
+    for (key, value) in rows {
+        match value {
+            Some(value) => batch.put(key, value),
+            None => batch.delete(key),
+        }
+    }
+    batch.put(applied_key(), schema::encode(last));
+    batch
 }

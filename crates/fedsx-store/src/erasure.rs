@@ -15,7 +15,7 @@ use fedsx_core::state::{Deleted, State as _};
 
 use crate::engine::{Batch, Engine, prefix_end};
 use crate::index::{Index, decode};
-use crate::journal::{Bad, Damage, Eraser, Journal, JournalError, JournalReader, Place, Scanned};
+use crate::journal::{Bad, Eraser, Journal, JournalError, JournalReader, Place, Scanned};
 use crate::schema::{EvidenceRow, Table, carrier_key, key, url_hash};
 use crate::store::{StoreError, at_place};
 use crate::stored::held;
@@ -126,14 +126,8 @@ impl Overwritten {
                 None => None,
             };
             if seen.is_none_or(|seen| seen.erased.is_none()) {
-                let damage = Damage {
-                    segment: place.segment,
-                    position: place.position,
-                    offset: *offset,
-                    what: Bad::Overwritten,
-                    header: None,
-                };
-                return Err(JournalError::Damaged(Box::new(damage)).into());
+                let what = Bad::Overwritten;
+                return Err(JournalError::damaged(*place, *offset, what, None).into());
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 mod cache;
 pub mod check;
+mod chunk;
 mod definitions;
 pub mod delivery;
 pub mod engine;

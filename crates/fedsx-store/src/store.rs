@@ -14,8 +14,6 @@
 //! Opening applies the journal's tail from the index's watermark on, through the same `apply` that runs
 //! when an entry is appended.
 
-mod chunk;
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +29,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::cache::RowCache;
 use crate::check;
+use crate::chunk::{Chunk, batch_of};
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
 use crate::erasure::{Erasure, Overwritten};
@@ -46,7 +45,6 @@ use crate::schema::{self, Table, key};
 use crate::vault::{Vault, VaultError, replace};
 use crate::view::View;
 use crate::writer::{Writer, WriterError, WriterHandle, applied_key};
-use chunk::Chunk;
 
 /// The version of the data directory.
 const FORMAT: u32 = 1;
@@ -350,11 +348,15 @@ pub(crate) fn open_applied(
             },
         )?;
         applied_again += 1;
-        if chunk.entries == APPLY_CHUNK {
-            chunk.commit(&engine)?;
+        if chunk.entries == APPLY_CHUNK
+            && let Some((rows, last)) = chunk.take()
+        {
+            engine.commit(batch_of(rows, last))?;
         }
     }
-    chunk.commit(&engine)?;
+    if let Some((rows, last)) = chunk.take() {
+        engine.commit(batch_of(rows, last))?;
+    }
     overwritten.must_be_covered(&engine)?;
     Ok((
         journal,

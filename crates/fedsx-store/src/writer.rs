@@ -24,6 +24,7 @@ use fedsx_core::state::{At, Row, State, StateError};
 use tokio::sync::{oneshot, watch};
 
 use crate::cache::RowCache;
+use crate::chunk::batch_of;
 use crate::engine::{Batch, Engine, EngineError};
 use crate::import::Staged;
 use crate::index::{Index, Pending, pending};
@@ -286,15 +287,7 @@ impl Writer {
     fn commit(&self, rows: Pending, last: At) -> Result<(), WriterError> {
         let touched = RowCache::touched(rows.keys());
         self.cache.learn(rows.keys());
-        let mut batch = Batch::new();
-        for (key, value) in rows {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            }
-        }
-        batch.put(applied_key(), schema::encode(last));
-        self.engine.commit(batch)?;
+        self.engine.commit(batch_of(rows, last))?;
         self.cache.forget(&touched);
         self.applied.send_replace(last.offset);
         Ok(())

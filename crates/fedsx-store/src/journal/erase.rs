@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{Bad, Damage, JournalError};
+use super::error::{Bad, JournalError};
 use super::frame::{ERASED_MARK, FRAME_HEADER, FrameHead, STATE_AT};
 use super::segment::{Segment, Segments};
 use super::{Marks, Place};
@@ -69,15 +69,7 @@ impl Eraser {
 
     /// What to overwrite. The payload itself need not be whole: it is to be destroyed.
     fn target(&self, segment: &Segment, place: Place) -> Result<Target, JournalError> {
-        let damaged = |offset, what| {
-            JournalError::Damaged(Box::new(Damage {
-                segment: place.segment,
-                position: place.position,
-                offset,
-                what,
-                header: None,
-            }))
-        };
+        let damaged = |offset, what| JournalError::damaged(place, offset, what, None);
         let frame = u64::from(place.position);
         let durable = self.marks.durable();
         if (place.segment, frame) >= (durable.segment, durable.position) {

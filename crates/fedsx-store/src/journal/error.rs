@@ -8,6 +8,8 @@ use std::io;
 
 use bytes::Bytes;
 
+use super::Place;
+
 /// An operational error of the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -67,6 +69,17 @@ impl JournalError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Full { .. })
+    }
+
+    /// Damage at a place; of which entry, as far as that is known, else 0.
+    pub(crate) fn damaged(place: Place, offset: u64, what: Bad, header: Option<Bytes>) -> Self {
+        Self::Damaged(Box::new(Damage {
+            segment: place.segment,
+            position: place.position,
+            offset,
+            what,
+            header,
+        }))
     }
 
     pub(super) const fn io(operation: &'static str, segment: u32, source: io::Error) -> Self {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 
-use super::error::{Bad, Damage, JournalError};
+use super::error::{Bad, JournalError};
 use super::file::Files;
 use super::frame::{Frame, FrameHead};
 use super::scan::{Scanner, Step, Torn};
@@ -60,15 +60,7 @@ impl JournalReader {
 
     fn read_once(&self, place: Place) -> Result<Frame, JournalError> {
         let segment = self.segments.load(place.segment)?;
-        let damaged = |offset, what, header| {
-            JournalError::Damaged(Box::new(Damage {
-                segment: place.segment,
-                position: place.position,
-                offset,
-                what,
-                header,
-            }))
-        };
+        let damaged = |offset, what, header| JournalError::damaged(place, offset, what, header);
         let at = u64::from(place.position);
         let mut buffer = vec![0; GUESSED_BYTES];
         let failed = |error| JournalError::io("read", place.segment, error);

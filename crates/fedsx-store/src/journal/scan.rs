@@ -102,15 +102,7 @@ impl Scanner {
         place: Place,
     ) -> Result<Self, JournalError> {
         let segment = segments.load(place.segment)?;
-        let damaged = |what| {
-            JournalError::Damaged(Box::new(Damage {
-                segment: place.segment,
-                position: place.position,
-                offset,
-                what,
-                header: None,
-            }))
-        };
+        let damaged = |what| JournalError::damaged(place, offset, what, None);
         let mut window = Window::default();
         let bytes = window.bytes(&segment, u64::from(place.position), FRAME_HEADER)?;
         let head = FrameHead::read(&bytes).ok_or_else(|| damaged(Bad::Nothing))?;

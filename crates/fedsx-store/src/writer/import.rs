@@ -8,18 +8,15 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fedsx_core::apply::apply;
 use fedsx_core::entry::{ActorNo, Control, Effect, Header, Subject};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{At, State as _};
 
-use super::heads::overlay;
 use super::{BATCH_OVERHEAD, Writer, WriterError};
-use crate::engine::Batch;
+use crate::chunk::Chunk;
 use crate::import::Staged;
-use crate::index::{Index, Pending, pending};
+use crate::index::Index;
 use crate::queue::{AppendError, Appended, BATCH_INPUTS};
-use crate::schema;
 use crate::vault::Vault;
 
 /// Entries of one batch together, bytes, unless one alone is longer.
@@ -96,9 +93,7 @@ impl Writer {
 
     /// Applies what the index lacks.
     fn apply_behind(&mut self, before: u64) -> Result<(), WriterError> {
-        let mut rows = Pending::new();
-        let mut entries = 0;
-        let mut last = None;
+        let mut chunk = Chunk::default();
         for scanned in self.journal.reader().scan_behind(before)? {
             let scanned = scanned?;
             let offset = scanned.frame.offset;
@@ -109,19 +104,15 @@ impl Writer {
                 segment: scanned.place.segment,
                 position: scanned.place.position,
             };
-            let mut batch = Batch::new();
-            for row in apply(&overlay(&self.engine, &rows), &header, at)? {
-                schema::write(row, &mut batch);
-            }
-            pending(batch, &mut rows);
-            entries += 1;
-            last = Some(at);
-            if entries % BATCH_INPUTS == 0 {
-                self.commit(std::mem::take(&mut rows), at)?;
+            chunk.apply(&self.engine, &header, at)?;
+            if chunk.entries == BATCH_INPUTS
+                && let Some((rows, last)) = chunk.take()
+            {
+                self.commit(rows, last)?;
             }
         }
-        match last {
-            Some(last) => self.commit(rows, last),
+        match chunk.take() {
+            Some((rows, last)) => self.commit(rows, last),
             None => Ok(()),
         }
     }
