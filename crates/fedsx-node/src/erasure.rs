@@ -7,9 +7,9 @@
 //! the overwriting (the store's), and copies that come later in others' documents.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fedsx_core::address::is_http_url;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::erase::{is_copy_of, is_erasable};
@@ -19,10 +19,11 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Actor, Deleted};
 use fedsx_core::tombstone::tombstone;
 use fedsx_core::value::{Map, Value};
-use fedsx_store::{SeqRange, Stored};
+use fedsx_store::{Answer, SeqRange, Stored};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
+use crate::control::written;
 use crate::{Node, PublishOptions, Published, fault};
 
 /// Copies looked at between two waits for the writer.
@@ -192,6 +193,7 @@ impl Node {
                 return Ok(());
             };
             after = last.seq;
+            let mut queued = BTreeMap::new();
             for said in log.iter().filter_map(|entry| entry.stored.activity()) {
                 let brought = said.object_id.as_ref();
                 let brought = brought.filter(|_| said.verb == "Create");
@@ -200,14 +202,26 @@ impl Node {
                         id: id.clone(),
                         ..deleted.clone()
                     };
-                    self.erase_copies(&one).await?;
+                    self.queue_copies(&one, &mut queued).await?;
                 }
             }
+            written(queued.into_values()).await?;
         }
     }
 
     /// Puts on record that every copy of something is erased.
     async fn erase_copies(&self, deleted: &Deleted) -> Result<(), Refusal> {
+        let mut queued = BTreeMap::new();
+        self.queue_copies(deleted, &mut queued).await?;
+        written(queued.into_values()).await
+    }
+
+    /// Queues that it is put on record, once for each document, and waits where much is queued.
+    async fn queue_copies(
+        &self,
+        deleted: &Deleted,
+        queued: &mut BTreeMap<Digest, Answer>,
+    ) -> Result<(), Refusal> {
         let view = &self.0.view;
         let itself = view
             .state()
@@ -222,18 +236,15 @@ impl Node {
             if copies.is_empty() {
                 return Ok(());
             }
-            let mut answers = Vec::new();
             for digest in copies.drain(..) {
-                if self.is_to_be_erased(&digest, deleted)? {
+                if !queued.contains_key(&digest) && self.is_to_be_erased(&digest, deleted)? {
                     let deleted_ms = deleted.deleted_ms;
                     let control = Control::Erased { digest, deleted_ms };
-                    let now_ms = self.now_ms();
-                    let queued = self.0.writer.control(control, Bytes::new(), now_ms);
-                    answers.push(queued.map_err(fault::append)?);
+                    queued.insert(digest, self.queue_control(control)?);
                 }
             }
-            for answer in answers {
-                answer.wait().await.map_err(fault::append)?;
+            if queued.len() >= AT_ONCE {
+                written(std::mem::take(queued).into_values()).await?;
             }
             match carriers.last() {
                 Some((last, _)) => after = *last,

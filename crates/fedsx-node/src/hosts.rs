@@ -5,7 +5,7 @@
 //! anything is read, which costs that host nothing. Source: design, section 5, stage 1.
 
 use fedsx_core::address::Origin;
-use fedsx_core::http_signature::{self, RequestHead};
+use fedsx_core::http_signature;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_discovery::budget::{HostBudget, Rate};
 
@@ -23,12 +23,7 @@ impl Node {
         let Some(hosts) = self.0.hosts.get() else {
             return Ok(());
         };
-        let head = RequestHead {
-            method: head.method.as_str(),
-            origin: self.0.instance.origin(),
-            path_and_query: &head.path_and_query,
-            headers: &head.headers,
-        };
+        let head = head.at(&self.0.instance);
         // One that is no signature has its refusal later.
         let Ok(Some(presented)) = http_signature::present(&head) else {
             return Ok(());

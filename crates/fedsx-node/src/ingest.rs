@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use fedsx_core::address::Origin;
+use fedsx_core::address::{Instance, Origin};
 use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
 use fedsx_core::decide::schema::Circumstances;
@@ -49,6 +49,18 @@ pub struct RequestParts {
     pub path_and_query: String,
     /// The headers as received.
     pub headers: HeaderMap,
+}
+
+impl RequestParts {
+    /// What a signature may cover, with the authority of this instance, whatever `Host` says.
+    pub(crate) fn at<'a>(&'a self, instance: &'a Instance) -> RequestHead<'a> {
+        RequestHead {
+            method: self.method.as_str(),
+            origin: instance.origin(),
+            path_and_query: &self.path_and_query,
+            headers: &self.headers,
+        }
+    }
 }
 
 /// A delivery.
@@ -184,12 +196,7 @@ impl Node {
         }
         let known = Known(self);
         let facts = self.facts(&known);
-        let head = RequestHead {
-            method: post.head.method.as_str(),
-            origin: self.0.instance.origin(),
-            path_and_query: &post.head.path_and_query,
-            headers: &post.head.headers,
-        };
+        let head = post.head.at(&self.0.instance);
         let delivery = Delivery {
             // The signature covers the body that was sent, not what its origin serves.
             head: (!evidence.from_origin).then_some(&head),

@@ -17,7 +17,6 @@ use fedsx_core::entry::{Activity, Effect};
 use fedsx_core::limits::ACCOUNTS;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::trust::Trust;
-use fedsx_store::Answer;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -268,23 +267,6 @@ impl Node {
             self.take_definitions(&options, &stop),
             self.admit(&options, &stop)
         );
-    }
-
-    /// Appends a control entry without a payload; returns when it is durable.
-    pub(crate) async fn control(&self, control: fedsx_core::entry::Control) -> Result<(), Refusal> {
-        let answer = self.queue_control(control)?;
-        answer.wait().await.map_err(fault::append)?;
-        Ok(())
-    }
-
-    /// Queues a control entry without a payload.
-    pub(crate) fn queue_control(
-        &self,
-        control: fedsx_core::entry::Control,
-    ) -> Result<Answer, Refusal> {
-        let writer = &self.0.writer;
-        let queued = writer.control(control, bytes::Bytes::new(), self.now_ms());
-        queued.map_err(fault::append)
     }
 }
 

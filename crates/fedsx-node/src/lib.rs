@@ -8,6 +8,7 @@
 mod actors;
 mod announce;
 mod barred;
+mod control;
 mod document;
 mod erasure;
 mod explain;

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use fedsx_core::http_signature::RequestHead;
 use fedsx_core::reader::{Doubt, Reader, actor_of_key, presented, signed_by};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_discovery::pool::Purpose;
@@ -17,12 +16,7 @@ impl Node {
     /// # Errors
     /// `bad-signature`, or `keys-unresolved` with the seconds to wait.
     pub async fn reader(&self, head: &RequestParts, source: IpAddr) -> Result<Reader, Refusal> {
-        let head = RequestHead {
-            method: head.method.as_str(),
-            origin: self.0.instance.origin(),
-            path_and_query: &head.path_and_query,
-            headers: &head.headers,
-        };
+        let head = head.at(&self.0.instance);
         let now_ms = self.now_ms();
         let Some(presented) = presented(&head, now_ms)? else {
             return Ok(Reader::Everybody);

@@ -16,6 +16,7 @@ use fedsx_store::{Answer, KeptUnder, Stored};
 use tokio_util::sync::CancellationToken;
 
 use super::{CHUNK, LearnOptions};
+use crate::control::written;
 use crate::programs::{Judged, Question};
 use crate::{Node, fault};
 
@@ -214,11 +215,8 @@ impl Node {
             let digest = kept.digest;
             self.queue_control(Control::Expired { digest })
         };
-        // All at once: the disk is waited for once.
         let queued: Vec<Answer> = old.iter().map(expired).collect::<Result<_, _>>()?;
-        for answer in queued {
-            answer.wait().await.map_err(fault::append)?;
-        }
+        written(queued).await?;
         tracing::info!(
             count = old.len(),
             "what was kept for a definition has expired"
