@@ -10,20 +10,13 @@ use std::time::Duration;
 use memchr::memmem;
 use serde_json::{Value, json};
 
-use crate::harness::{AS2, Instance, Setup, eventually, inbox, outbox, program};
+use crate::harness::{AS2, Instance, eventually, inbox, outbox, program};
 
 /// Nowhere else, also not in part of a row that an engine shortens.
 const SECRET: &str = "a-sentence-that-is-nowhere-else";
 
 async fn friends(engine: &'static str) -> (Instance, Instance) {
-    let setup = Setup {
-        engine,
-        ..Setup::default()
-    };
-    let (a, b) = tokio::join!(
-        Instance::start_as(setup.clone()),
-        Instance::start_as(setup.clone())
-    );
+    let (a, b) = Instance::two_on(engine).await;
     a.create(&["alice"]);
     b.create(&["bob"]);
     a.follow("alice", &b.handle("bob"));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Chance, Contact, Instance, Setup, Writer, cids, inbox, notes_by, outbox, soak, within,
+    Chance, Contact, Instance, Writer, cids, inbox, notes_by, outbox, soak, within,
 };
 
 /// How much is done.
@@ -57,14 +57,7 @@ async fn kill_both_again_and_again_on_sled() {
 
 async fn run(engine: &'static str, extent: Extent) {
     let mut chance = Chance::seeded();
-    let setup = Setup {
-        engine,
-        ..Setup::default()
-    };
-    let (a, b) = tokio::join!(
-        Instance::start_as(setup.clone()),
-        Instance::start_as(setup.clone())
-    );
+    let (a, b) = Instance::two_on(engine).await;
     let mut sides = [Side::new(a, "a"), Side::new(b, "b")];
     befriend(&sides).await;
 

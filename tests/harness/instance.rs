@@ -96,6 +96,15 @@ impl Instance {
         instance
     }
 
+    /// Two of them, on an engine.
+    pub(crate) async fn two_on(engine: &'static str) -> (Self, Self) {
+        let setup = Setup {
+            engine,
+            ..Setup::default()
+        };
+        tokio::join!(Self::start_as(setup.clone()), Self::start_as(setup.clone()))
+    }
+
     /// An instance that has a place and an address, and no process yet.
     pub(crate) fn not_started(setup: Setup) -> Self {
         Self {

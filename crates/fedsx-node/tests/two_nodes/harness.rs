@@ -418,18 +418,8 @@ impl Instance {
 
     /// Closes the store, checks it, and compares the live index with one made anew. Returns the rows.
     pub(crate) fn close_and_compare(self) -> u64 {
-        let Self {
-            node,
-            store,
-            options,
-            dir,
-            net,
-            ..
-        } = self;
-        let live = store.digest().expect("reads");
-        drop(node);
-        net.forget(&options);
-        store.close().expect("closes");
+        let (live, options) = (self.digest(), self.options.clone());
+        let dir = self.close();
         let report = check::verify(dir.path()).expect("reads");
         assert!(report.faults.is_empty(), "{:?}", report.faults);
         assert!(report.proofs > 0);
