@@ -1,5 +1,6 @@
 //! The yardstick: a handler that reads, parses, canonicalises, hashes and verifies with a key at hand,
-//! and keeps nothing.
+//! and keeps nothing. It verifies as the library does, or by multiples of the key, as the server does with
+//! one that signs often.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -11,6 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use bytes::Bytes;
+use ed25519_dalek::{Signature, VerifyingKey};
 use fedsx_core::envelope::Document;
 use fedsx_core::key::PublicKey;
 use fedsx_core::limits;
@@ -18,9 +20,22 @@ use fedsx_core::notation::Notation;
 use fedsx_core::proof::{self, Presented};
 use tokio::net::TcpListener;
 
+/// The key, as the server has it and as the library has it.
+struct Key {
+    ours: PublicKey,
+    library: VerifyingKey,
+    by_library: bool,
+}
+
 /// Serves until it is killed; prints its port first.
-pub(crate) fn run(key: &str) -> anyhow::Result<()> {
-    let key = PublicKey::parse(key).context("no key")?;
+pub(crate) fn run(key: &str, by_library: bool) -> anyhow::Result<()> {
+    let ours = PublicKey::parse(key).context("no key")?;
+    let library = VerifyingKey::from_bytes(ours.as_bytes()).context("no key")?;
+    let key = Key {
+        ours,
+        library,
+        by_library,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -39,7 +54,7 @@ pub(crate) fn run(key: &str) -> anyhow::Result<()> {
 }
 
 async fn verify(
-    State(key): State<Arc<PublicKey>>,
+    State(key): State<Arc<Key>>,
     body: Bytes,
 ) -> Result<(StatusCode, String), (StatusCode, String)> {
     let refused = |why: String| (StatusCode::BAD_REQUEST, why);
@@ -49,9 +64,16 @@ async fn verify(
     let Some(Presented::Verifiable(proof)) = proofs.first() else {
         return Err(refused("no proof".to_owned()));
     };
-    proof
-        .verify(&document.digest, &key)
-        .map_err(|why| refused(why.to_string()))?;
+    let verified = if key.by_library {
+        let (message, signature) = proof.signed(&document.digest);
+        let signature = Signature::from_bytes(signature);
+        key.library.verify_strict(&message, &signature).is_ok()
+    } else {
+        proof.verify(&document.digest, &key.ours).is_ok()
+    };
+    if !verified {
+        return Err(refused("another's proof".to_owned()));
+    }
     let answer = format!("{{\"cid\":\"{}\",\"status\":\"accepted\"}}", document.cid());
     Ok((StatusCode::ACCEPTED, answer))
 }

@@ -18,6 +18,7 @@ const GLANCE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    admin: SocketAddr,
     /// From starting the process until it said that it is ready.
     pub(crate) took: Duration,
 }
@@ -38,12 +39,12 @@ impl Server {
     pub(crate) fn start(fedsx: &Path, dir: &Path, port: u16, engine: &str) -> anyhow::Result<Self> {
         let log = dir.join("bench.log");
         let output = File::create(&log).with_context(|| format!("can't make {}", log.display()))?;
-        let admin = free_port()?;
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let begun = Instant::now();
         let child = Command::new(fedsx)
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .args(["--admin-listen", &admin.to_string()])
             .args(["--store", engine, "--allow-private-peers"])
             // One host sends all there is.
             .args(["--set", "peers.posts_per_minute=0"])
@@ -56,10 +57,10 @@ impl Server {
             .with_context(|| format!("can't start {}", fedsx.display()))?;
         let mut server = Self {
             child,
+            admin,
             took: Duration::ZERO,
         };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
-        while !is_ready(address) {
+        while !is_ready(admin) {
             if let Some(status) = server.child.try_wait().context("can't wait")? {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 bail!("the server ended with {status}:\n{log}");
@@ -76,6 +77,18 @@ impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Waits until every projection has folded all there is.
+    pub(crate) async fn folded(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while !metrics(self.admin)?.contains("\nfedsx_projections_lag 0\n") {
+            if begun.elapsed() > READY {
+                bail!("the projections are behind after {READY:?}");
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Server {
@@ -84,6 +97,18 @@ impl Drop for Server {
         let _killed = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+fn metrics(address: SocketAddr) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).context("no admin listener")?;
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")
+        .context("the admin listener takes no request")?;
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .context("the admin listener gives no answer")?;
+    Ok(answer)
 }
 
 fn is_ready(address: SocketAddr) -> bool {

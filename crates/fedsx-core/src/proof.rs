@@ -144,12 +144,19 @@ impl Verifiable {
         self.created_ms
     }
 
+    /// What an Ed25519 key signed, if the proof is its own, and the signature.
+    #[must_use]
+    pub fn signed(&self, document: &Digest) -> ([u8; 64], &[u8; 64]) {
+        (signed_bytes(&self.config, document), &self.value)
+    }
+
     /// Verifies the proof against the digest of the document's canonical form.
     ///
     /// # Errors
     /// The signature is not `key`'s over this document and this proof.
     pub fn verify(&self, document: &Digest, key: &PublicKey) -> Result<(), BadProof> {
-        if key.verifies(&signed_bytes(&self.config, document), &self.value) {
+        let (message, signature) = self.signed(document);
+        if key.verifies(&message, signature) {
             Ok(())
         } else {
             Err(BadProof::Signature)
