@@ -12,7 +12,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::entry::{LogId, Side};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
-use fedsx_core::value::Value;
+use fedsx_core::value::{Map, Value};
 use fedsx_node::Node;
 use fedsx_store::{InLog, SeqRange, View};
 
@@ -132,12 +132,13 @@ impl Page<'_> {
     /// Reads out what the projection keeps, and then leaves for the logs.
     fn kept(&mut self, reached: &mut Reached) -> Result<(), Refusal> {
         let state = self.node.folds().state(NAME, Some(&self.actor.url))?.state;
-        for record in state.items() {
-            let Some(key) = key_of(record) else {
-                let why = "the projection `timeline`, as it is defined here, keeps no records with `at` and `cid`; \
-                           `fedsx inbox` and `fedsx outbox` read the logs";
-                return Err(Refusal::new(Code::Conflict, why));
-            };
+        let keys: Option<Vec<Key>> = records(&state).map(key_of).collect();
+        let Some(keys) = keys.filter(|_| state.as_map().is_some()) else {
+            let why = "the projection `timeline`, as it is defined here, keeps no records with `at` and `cid`; \
+                       `fedsx inbox` and `fedsx outbox` read the logs";
+            return Err(Refusal::new(Code::Conflict, why));
+        };
+        for key in keys.into_iter().rev() {
             if reached.last.as_ref().is_some_and(|last| key >= *last) {
                 continue;
             }
@@ -220,9 +221,15 @@ impl Page<'_> {
         let alone = folds.alone(NAME, &self.actor.url, &row.stored)?;
         let key = alone
             .as_ref()
-            .and_then(|alone| key_of(alone.items().next()?));
+            .and_then(|alone| key_of(records(alone).next()?));
         Ok(key.is_some_and(|key| last.is_none_or(|last| key < *last)))
     }
+}
+
+/// The records of a state, oldest first.
+fn records(state: &Value) -> impl Iterator<Item = &Value> {
+    let records = state.as_map().into_iter().flat_map(Map::iter);
+    records.map(|(_, record)| record)
 }
 
 fn key_of(record: &Value) -> Option<Key> {

@@ -3,7 +3,7 @@
 
 use super::Source;
 
-pub(super) const BUNDLE: &str = "baga6yaqsecbxfeg42i5acgm3ox74panxolxn5hv2gtllxb56q23hb6fmkkq7y";
+pub(super) const BUNDLE: &str = "baga6yaqsebzxjf3cszacjsvub22ofj6klbrtlrsbjqhbduuhbl7tn4ii72dmk";
 
 macro_rules! sources {
     ($($section:literal: $($name:literal),*;)*) => {
