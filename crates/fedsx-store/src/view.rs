@@ -21,12 +21,13 @@ use crate::index::{self, Index};
 use crate::journal::{JournalError, JournalReader, Place};
 use crate::schema::{self, Of, Table, key, log_key, log_prefix};
 use crate::stored::{Stored, stored};
+use crate::tail::Tail;
 
 /// Reads everything that is applied. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct View {
     pub(crate) engine: Arc<dyn Engine>,
-    journal: JournalReader,
+    pub(crate) journal: JournalReader,
     pub(crate) index: Index<Cached>,
     applied: watch::Receiver<u64>,
 }
@@ -80,41 +81,6 @@ pub struct InLog {
     pub seq: u64,
     /// The entry.
     pub stored: Stored,
-}
-
-/// Reads the journal forward, a few entries at a time, remembering the place.
-#[derive(Debug)]
-pub struct Tail {
-    view: View,
-    after: u64,
-    place: Option<Place>,
-}
-
-impl Tail {
-    /// The next entries that are visible, at most `limit`; none when there are no more yet.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    pub fn next(&mut self, limit: usize) -> Result<Vec<Stored>, ReadError> {
-        let applied = self.view.applied();
-        if applied <= self.after {
-            return Ok(Vec::new());
-        }
-        let scan = match self.place {
-            Some(place) => self.view.journal.scan(Some((self.after, place)))?,
-            None => self.view.journal.scan_behind(self.after)?,
-        };
-        let mut entries = Vec::new();
-        for scanned in scan.take(limit) {
-            let scanned = scanned?;
-            if scanned.frame.offset > applied {
-                break;
-            }
-            (self.after, self.place) = (scanned.frame.offset, Some(scanned.place));
-            entries.push(self.view.filled(stored(scanned.frame)?)?);
-        }
-        Ok(entries)
-    }
 }
 
 impl View {
@@ -295,11 +261,7 @@ impl View {
     /// Entries of the journal behind an offset, in order, control entries too.
     #[must_use]
     pub fn tail(&self, after: u64) -> Tail {
-        Tail {
-            view: self.clone(),
-            after,
-            place: None,
-        }
+        Tail::new(self.clone(), after)
     }
 
     /// The entry at an offset in an actor's outbox, found by halving.
@@ -422,7 +384,7 @@ impl View {
     }
 
     /// The same entry; one that was imported with its actor while its document was here for another, with that.
-    fn filled(&self, stored: Stored) -> Result<Stored, ReadError> {
+    pub(crate) fn filled(&self, stored: Stored) -> Result<Stored, ReadError> {
         let imported = stored.activity().filter(|it| it.imported.is_some());
         let Some(activity) = imported.filter(|_| stored.document.is_empty() && !stored.erased)
         else {

@@ -2,9 +2,9 @@
 //!
 //! It reads the journal once for all projections that stand at the same offset; one that is behind is
 //! brought up in slices, in turn with the others, and joins them where it catches up. State and offset
-//! are committed together, each 4,096 entries or 250 ms, and at once where a reader waits or nothing more
-//! comes in; durable each second. After a crash it goes on from what is committed. Projections that wait
-//! their turn hold up nothing but each other.
+//! are committed together, each 4,096 entries or 250 ms, and at once where a reader waits or the end is
+//! reached; durable each second. After a crash it goes on from what is committed. A burst gathers first,
+//! unless a reader waits. Projections that wait their turn hold up nothing but each other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use super::{Active, FoldFailed, Order, Shared};
 const COMMIT_ENTRIES: usize = 4_096;
 /// How long an entry may be folded and not committed.
 const COMMIT_TIME: Duration = Duration::from_millis(250);
-/// How long entries gather before they are folded, so that the thread does not wake for each batch of
-/// the writer.
-const GATHER_TIME: Duration = Duration::from_millis(20);
-/// When nothing came in for so long, what is folded is committed.
+/// How long entries gather before they are folded while more comes in: a burst is accepted first, and folded when
+/// it ebbs or after so long.
+const GATHER_TIME: Duration = Duration::from_secs(2);
+/// When nothing came in for so long, what came in is folded, and what is folded is committed.
 const QUIET_TIME: Duration = Duration::from_millis(20);
 /// What states changed since the last commit may weigh together, bytes.
 const COMMIT_BYTES: u64 = 32 << 20;
@@ -42,6 +42,19 @@ const CHUNK: usize = 64;
 const DROPPED: usize = 4_096;
 /// States moved at once, which are held together.
 const MOVED: usize = 64;
+
+/// Ends once nothing comes in for a moment. Looks and is not woken, because the writer has a batch in each
+/// millisecond of a burst.
+async fn ebbed(applied: &mut watch::Receiver<u64>) {
+    loop {
+        applied.mark_unchanged();
+        tokio::time::sleep(QUIET_TIME).await;
+        // Also where the store is closed, which stops this as well.
+        if !applied.has_changed().unwrap_or(false) {
+            return;
+        }
+    }
+}
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -93,7 +106,8 @@ impl Worker {
                 self.to_drop.pop();
             }
             let is_thinning = self.thin()?;
-            let is_due = self.committed.elapsed() >= COMMIT_TIME || self.shared.is_awaited();
+            let is_due =
+                !is_behind || self.committed.elapsed() >= COMMIT_TIME || self.shared.is_awaited();
             if self.pending > 0 && is_due {
                 self.commit()?;
             }
@@ -109,9 +123,7 @@ impl Worker {
             if is_behind || is_begun || is_thinning || !self.to_drop.is_empty() {
                 continue;
             }
-            if self.rest(runtime, stop, &mut applied) && self.pending > 0 {
-                self.commit()?;
-            }
+            self.rest(runtime, stop, &mut applied);
         }
         self.commit()?;
         Ok(self.shared.rows.flush()?)
@@ -126,39 +138,33 @@ impl Worker {
         Ok(is_more)
     }
 
-    /// Rests until there is something to do; whether it was quiet meanwhile. What comes in gathers for a
-    /// moment, unless somebody waits for it.
-    fn rest(
-        &self,
-        runtime: &Handle,
-        stop: &CancellationToken,
-        applied: &mut watch::Receiver<u64>,
-    ) -> bool {
+    /// Rests until there is something to do, with nothing pending. What comes in gathers for a moment, unless
+    /// somebody waits for it.
+    fn rest(&self, runtime: &Handle, stop: &CancellationToken, applied: &mut watch::Receiver<u64>) {
         let pause = self.pause();
         runtime.block_on(async {
             tokio::select! {
-                () = stop.cancelled() => return false,
-                () = self.shared.wake.notified() => return false,
+                () = stop.cancelled() => return,
+                () = self.shared.wake.notified() => return,
                 // Ends with the store, which stops this as well.
                 Ok(()) = applied.changed() => {}
-                () = tokio::time::sleep(pause) => return true,
+                () = tokio::time::sleep(pause) => return,
             }
             if self.shared.is_awaited() {
-                return false;
+                return;
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.shared.wake.notified() => {}
                 () = tokio::time::sleep(GATHER_TIME) => {}
+                () = ebbed(applied) => {}
             }
-            false
-        })
+        });
     }
 
     /// How long there is nothing to do if nothing comes in.
     fn pause(&self) -> Duration {
         let pause = match self.unflushed {
-            _ if self.pending > 0 => QUIET_TIME,
             Some(since) => FLUSH_TIME.saturating_sub(since.elapsed()),
             None => Duration::from_secs(3_600),
         };
@@ -327,8 +333,9 @@ impl Worker {
             None => self.shared.view.tail(offset),
         };
         let (mut reached, mut read) = (offset, 0);
+        let mut reading = tail.reading();
         while read < SLICE && !stop.is_cancelled() {
-            let entries = tail.next(CHUNK)?;
+            let entries = reading.next(CHUNK)?;
             if entries.is_empty() {
                 break;
             }

@@ -103,9 +103,12 @@ impl Scanner {
     ) -> Result<Self, JournalError> {
         let segment = segments.load(place.segment)?;
         let damaged = |what| JournalError::damaged(place, offset, what, None);
+        // By itself: a window that begins here would not hold the batch's header, which stands before.
+        let mut bytes = [0; FRAME_HEADER];
+        let read = segment.file.read_at(&mut bytes, u64::from(place.position));
+        let read = read.map_err(|error| JournalError::io("read", segment.number, error))?;
+        let head = FrameHead::read(&bytes[..read]).ok_or_else(|| damaged(Bad::Nothing))?;
         let mut window = Window::default();
-        let bytes = window.bytes(&segment, u64::from(place.position), FRAME_HEADER)?;
-        let head = FrameHead::read(&bytes).ok_or_else(|| damaged(Bad::Nothing))?;
         let start = place.position.checked_sub(head.back);
         let start = start.filter(|_| head.offset == offset);
         let start = start.ok_or_else(|| damaged(Bad::FrameHeader))?;
