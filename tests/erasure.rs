@@ -43,7 +43,7 @@ fn holding(place: &Path, text: &str) -> Vec<String> {
 }
 
 /// Waits until the text is in no file of an instance.
-async fn gone(instance: &Instance, text: &str) {
+pub(crate) async fn gone(instance: &Instance, text: &str) {
     let what = format!("{text} to go from {}", instance.dir().display());
     let look = async || holding(&instance.dir(), text).is_empty().then_some(());
     eventually(&what, look).await;

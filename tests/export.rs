@@ -93,6 +93,9 @@ async fn rebuilt(instance: &mut Instance) {
     assert_eq!(instance.state(), live);
 }
 
+/// A picture, as far as its first bytes go.
+const ICON: &[u8] = b"\x89PNG\r\n\x1a\nand the rest of it";
+
 /// alice on A, who has followers there and on B, has rotated her key, and taken one note back: its CID.
 async fn eventful() -> (Instance, Instance, String) {
     let (a, b) = tokio::join!(Instance::start(), Instance::start());
@@ -117,7 +120,12 @@ async fn eventful() -> (Instance, Instance, String) {
         &b.actor_url("bob"),
     ]);
     b.post("bob", "heard by alice");
-    a.json(["actor", "update", "alice", "--display-name", "Alice A."]);
+    let icon = a.dir().with_file_name("icon.png");
+    std::fs::write(&icon, ICON).expect("written");
+    let icon = icon.to_str().expect("UTF-8");
+    let profile = ["--display-name", "Alice A.", "--icon-file", icon];
+    let [name, text, file, path] = profile;
+    a.json(["actor", "update", "alice", name, text, file, path]);
     a.delivered().await;
     b.delivered().await;
     (a, b, gone)
@@ -151,6 +159,9 @@ async fn an_actor_goes_on_from_its_export_and_its_followers_with_it() {
     let key_of = |keys: &Value| keys["keys"][0]["id"].clone();
     assert_eq!(key_of(&a.json(["actor", "keys", "alice"])), key_of(&keys));
     a.web().get(&format!("/artifacts/{gone}")).await.gone();
+    let icon = imported["document"]["icon"]["url"].as_str();
+    let icon = a.web().get(icon.expect("an icon")).await;
+    assert_eq!((icon.status, &*icon.body), (200, ICON));
     let waiting = a.json(["deliveries"]);
     assert_eq!(waiting["unexpanded"], 0, "{waiting}");
     assert_eq!(waiting["lanes"], Value::Array(Vec::new()), "{waiting}");

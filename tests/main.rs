@@ -20,6 +20,7 @@ mod main_job;
 mod moderation;
 mod outage;
 mod peers;
+mod pictures;
 mod projections;
 mod readers;
 mod reflection;

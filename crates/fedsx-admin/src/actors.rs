@@ -99,11 +99,16 @@ impl Actors for Service {
         &self,
         request: Request<UpdateActorRequest>,
     ) -> Result<Response<UpdateActorResponse>, Status> {
-        let UpdateActorRequest { name, members_json } = request.into_inner();
+        let UpdateActorRequest {
+            name,
+            members_json,
+            icon_file,
+        } = request.into_inner();
         let updated = async {
             let members = from_proto::document(&members_json)?;
+            let icon = (!icon_file.is_empty()).then(|| icon_file.into());
             let actor = named(&self.node, &name)?;
-            self.node.update_actor(&actor.name, &members).await
+            self.node.update_actor(&actor.name, &members, icon).await
         };
         let (actor, published) = updated.await.map_err(|refusal| status(&refusal))?;
         let node = self.node.clone();

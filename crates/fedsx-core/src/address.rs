@@ -9,6 +9,7 @@ use std::fmt;
 
 use url::Url;
 
+use crate::cid::Cid;
 use crate::limits;
 
 /// The longest name of an actor, bytes.
@@ -341,6 +342,12 @@ impl Instance {
     #[must_use]
     pub fn object_url(&self, name: &str, id: &str) -> String {
         format!("{}/objects/{id}", self.actor_url(name))
+    }
+
+    /// Where what has this CID is served.
+    #[must_use]
+    pub fn artifact_url(&self, cid: &Cid) -> String {
+        format!("{}/artifacts/{cid}", self.base_url())
     }
 
     /// The inbox shared by all actors here.

@@ -35,9 +35,12 @@ pub enum Record {
     /// An activity of the actor's logs.
     #[n(2)]
     Entry(#[n(0)] Box<Entry>),
-    /// What is between the actor and a peer. (4 is kept for blobs.)
+    /// What is between the actor and a peer.
     #[n(3)]
     Between(#[n(0)] Between),
+    /// A file that was uploaded for the actor.
+    #[n(4)]
+    Blob(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// How much there was.
     #[n(5)]
     End(#[n(0)] End),
@@ -253,6 +256,9 @@ pub struct End {
     /// Parts of what is between the actor and peers.
     #[n(2)]
     pub between: u64,
+    /// Uploaded files. Exports of before there were any don't say.
+    #[cbor(n(3), default)]
+    pub blobs: u64,
 }
 
 /// A document's bytes, or null.

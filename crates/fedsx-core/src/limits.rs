@@ -22,6 +22,10 @@ pub const URL_BYTES: usize = 2_048;
 pub const RECIPIENTS: usize = 1_000;
 /// An actor's document beside its keys, bytes: with as many keys as it may have, it can still be published.
 pub const PROFILE_BYTES: usize = 64 << 10;
+/// An uploaded file, bytes.
+pub const BLOB_BYTES: usize = 256 << 10;
+/// Uploaded files of one actor in an export: it has as many as its document names, and those of a change that failed.
+pub const BLOBS: u64 = 16;
 /// Keys in one actor document, superseded ones included: more are not looked at, nor made.
 pub const KEYS: usize = 256;
 /// Equivocations of one actor of which the evidence is kept.

@@ -15,7 +15,7 @@ use crate::follow::{Direction, Owed, Relation};
 use crate::key::KeyRecord;
 use crate::trust::Trust;
 
-pub use documents::{Deleted, Erasure, Kept, Outcome, Seen, Waiting, host};
+pub use documents::{Deleted, Erasure, Kept, KeptBlob, Outcome, Seen, Waiting, host};
 
 /// Where an entry stands in the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -305,6 +305,8 @@ pub trait State {
     fn trust(&self) -> Result<Trust, StateError>;
     /// The offset from which the last definition is active; 0 where there is none.
     fn last_defined(&self) -> Result<u64, StateError>;
+    /// The last file with this digest that a local actor uploaded.
+    fn blob(&self, actor: ActorNo, digest: &Digest) -> Result<Option<KeptBlob>, StateError>;
     /// Whether the operator blocks a host, by its authority.
     fn is_host_blocked(&self, host: &str) -> Result<bool, StateError>;
     /// The totals of relations.
@@ -410,6 +412,12 @@ pub enum Row {
     },
     /// By the entry at this offset there is something of a document to overwrite.
     Erased { by: u64, digest: Digest },
+    /// An uploaded file of an actor.
+    Blob {
+        actor: ActorNo,
+        digest: Digest,
+        kept: KeptBlob,
+    },
     /// Whether a host is blocked.
     HostBlock { host: String, blocked: bool },
     /// An entry that has to go out to others.

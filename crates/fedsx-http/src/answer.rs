@@ -135,7 +135,7 @@ impl Outgoing {
         let notation = media.notation();
         let etag = format!("\"{}.{notation}\"", Cid::of_document(self.digest));
         let etag = HeaderValue::try_from(etag).expect("a CID and a word are plain ASCII");
-        let unchanged = !self.is_gone && is_unchanged(request, &etag);
+        let is_unchanged = !self.is_gone && is_unchanged(request, &etag);
         let mut response = Response::new(Body::empty());
         if self.is_gone {
             *response.status_mut() = StatusCode::GONE;
@@ -147,12 +147,8 @@ impl Outgoing {
         let keeping = HeaderValue::from_static(self.keeping.cache_control());
         headers.insert(CACHE_CONTROL, keeping);
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        if unchanged {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            // Of no known size: a length here would be taken for that of the document (RFC 9110,
-            // section 8.6).
-            *response.body_mut() = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
-            return response;
+        if is_unchanged {
+            return unchanged(response);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -162,6 +158,14 @@ impl Outgoing {
         };
         response
     }
+}
+
+/// Says that the reader has it already.
+pub(crate) fn unchanged(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    // Of no known size: a length here would be taken for that of the document (RFC 9110, section 8.6).
+    *response.body_mut() = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
+    response
 }
 
 /// A JSON answer of a fixed media type that is no document of ours.

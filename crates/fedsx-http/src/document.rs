@@ -1,8 +1,8 @@
 //! Documents by their address: an activity or an object by its `id`, anything kept by its CID.
 //!
 //! Design, sections 9.1 and 11: what the reader may not read behaves as unknown, and what not everybody
-//! may read is kept by nobody on the way. Of what was deleted there is a Tombstone, and 410. Deliberately
-//! absent: bytes that are no document.
+//! may read is kept by nobody on the way. Of what was deleted there is a Tombstone, and 410. Bytes that are no
+//! document are in `blob`.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::answer::{Keeping, Outgoing};
+use crate::blob;
 use crate::negotiate::{DOCUMENT, answered};
 use crate::problem::Problem;
 use crate::reader::{self, is_public, reads};
@@ -73,11 +74,11 @@ pub(crate) async fn artifact(
 ) -> Result<Response, Problem> {
     let cid: Cid = cid.parse().map_err(Refusal::from)?;
     let (parts, _) = request.into_parts();
+    if cid.codec == Codec::Raw {
+        return blob::file(&state, cid, &parts.headers).await;
+    }
     let media = answered(&parts.headers, DOCUMENT)?;
     let find = move |node: &Node| {
-        if cid.codec != Codec::JsonJcs {
-            return Ok(Found::Nothing);
-        }
         Ok(match node.view().stored(&cid.digest)? {
             Some(stored) => Found::Kept(stored),
             None => definition(node, &cid.digest)?.map_or(Found::Nothing, Found::Open),

@@ -9,6 +9,7 @@ mod admin;
 mod admission;
 mod answer;
 mod bearer;
+mod blob;
 mod body;
 mod document;
 mod forwarded;

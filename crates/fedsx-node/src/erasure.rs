@@ -181,6 +181,7 @@ impl Node {
         let Some(actor) = actor.map_err(fault::state)? else {
             return Ok(());
         };
+        self.erase_unnamed(actor.no).await?;
         let mut after = 0;
         loop {
             let range = SeqRange {

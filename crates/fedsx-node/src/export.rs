@@ -5,13 +5,15 @@
 //! stay behind: they are for this instance's clients. So does evidence against peers.
 
 use std::collections::VecDeque;
+use std::vec::IntoIter;
 
 use fedsx_core::actor::rsa_key_id;
+use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, Authenticated, Effect, LogId, Role};
 use fedsx_core::envelope::Envelope;
 use fedsx_core::export::{Begin, Between, End, Entry, Follows, Left, Record};
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_core::state::{Actor, Outcome};
+use fedsx_core::state::{Actor, KeptBlob, Outcome};
 use fedsx_store::export::{BetweenScan, Sealing};
 use fedsx_store::{InLog, SeqRange, Stored, View};
 
@@ -32,6 +34,8 @@ pub struct Exporter {
     follows: Follows,
     sides: [Side; 2],
     between: Option<BetweenScan>,
+    /// Its files, once what is before them is exported.
+    blobs: Option<IntoIter<(Digest, KeptBlob)>>,
     end: End,
 }
 
@@ -76,6 +80,7 @@ impl Node {
             sealing: None,
             follows: Follows::default(),
             between: None,
+            blobs: None,
             end: End::default(),
             actor,
         };
@@ -120,7 +125,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// Adds the next entry, or some of what is between the actor and others; `false` when there is no more.
+    /// Adds the next entry, some of what is between the actor and others, or a file; `false` when there is no more.
     fn push_some(&mut self, sealing: &mut Sealing) -> Result<bool, Refusal> {
         if self.between.is_none() {
             if let Some(entry) = self.entry()? {
@@ -151,7 +156,28 @@ impl Exporter {
             sealing.push(&Record::Between(between.clone()));
             self.end.between += 1;
         }
-        Ok(!rows.is_empty())
+        Ok(!rows.is_empty() || self.push_blob(sealing)?)
+    }
+
+    /// Adds the next file; `false` when there is no more. What is erased meanwhile is left out.
+    fn push_blob(&mut self, sealing: &mut Sealing) -> Result<bool, Refusal> {
+        let view = &self.node.0.view;
+        let blobs = match &mut self.blobs {
+            Some(blobs) => blobs,
+            None => {
+                let blobs = view.blobs_of(self.actor.no).map_err(fault::read)?;
+                self.blobs.insert(blobs.into_iter())
+            }
+        };
+        for (digest, kept) in blobs {
+            let bytes = view.blob_at(&kept).map_err(fault::read)?;
+            if Digest::of(&bytes) == digest {
+                sealing.push(&Record::Blob(bytes.to_vec()));
+                self.end.blobs += 1;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The next activity of the two logs, in the order in which they joined them.

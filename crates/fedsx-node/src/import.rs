@@ -5,9 +5,12 @@
 //! What comes in is not delivered again, fires no trigger, and changes nothing between others. Deliberately absent: the
 //! file's layout (store), and what makes records agree (core).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use fedsx_core::address::ActorName;
+use fedsx_core::blob::{Blob, Media};
+use fedsx_core::cid::Digest;
 use fedsx_core::definition::Kind;
 use fedsx_core::entry::{ActorNo, Control, Effect, Subject};
 use fedsx_core::export::{Begin, Between, Check, End, Entry, Record, SecretKey};
@@ -36,6 +39,7 @@ struct Received {
     begin: Option<(Begin, Check)>,
     keys: Vec<SecretKey>,
     count: End,
+    blobs: BTreeSet<Digest>,
     ended: bool,
     /// The last kind of record: they come in order.
     stage: u8,
@@ -56,6 +60,7 @@ impl Node {
                 begin: None,
                 keys: Vec::new(),
                 count: End::default(),
+                blobs: BTreeSet::new(),
                 ended: false,
                 stage: 0,
             },
@@ -130,7 +135,8 @@ impl Received {
             Record::Key(_) => 1,
             Record::Entry(_) => 2,
             Record::Between(_) => 3,
-            Record::End(_) => 4,
+            Record::Blob(_) => 4,
+            Record::End(_) => 5,
         };
         let is_first = self.begin.is_none();
         if self.ended || is_first != (stage == 0) || stage < self.stage {
@@ -142,6 +148,7 @@ impl Received {
             Record::Key(key) => self.key(key),
             Record::Entry(entry) => self.entry(&entry),
             Record::Between(between) => self.between(between),
+            Record::Blob(bytes) => self.blob(&bytes),
             Record::End(end) => {
                 self.ended = true;
                 match end == self.count {
@@ -234,12 +241,7 @@ impl Received {
     }
 
     /// Whether somebody here has defined that name otherwise.
-    fn is_defined_otherwise(
-        &self,
-        kind: Kind,
-        name: &str,
-        digest: &fedsx_core::cid::Digest,
-    ) -> bool {
+    fn is_defined_otherwise(&self, kind: Kind, name: &str, digest: &Digest) -> bool {
         let active = self.registry.resolve(kind, name, None);
         active.is_some_and(|active| {
             active.authority == Authority::Local && active.definition.digest() != *digest
@@ -268,10 +270,31 @@ impl Received {
         Ok(())
     }
 
+    /// A file: its CID and what it is go by its bytes.
+    fn blob(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let media = Media::of_upload(bytes).map_err(|refusal| wrong(refusal.detail))?;
+        let digest = Digest::of(bytes);
+        if self.count.blobs == limits::BLOBS || !self.blobs.insert(digest) {
+            return Err(wrong("there are too many files, or one is there twice"));
+        }
+        self.count.blobs += 1;
+        let blob = Blob::Kept {
+            actor: ActorNo(0),
+            digest,
+            media,
+        };
+        self.control_with(Control::Blob(blob), bytes)
+    }
+
     fn control(&mut self, control: Control) -> Result<(), Refusal> {
+        self.control_with(control, &[])
+    }
+
+    fn control_with(&mut self, control: Control, payload: &[u8]) -> Result<(), Refusal> {
         let subject = Subject::Control(control);
         let now_ms = self.node.now_ms();
-        self.staging.push(&subject, now_ms, &[]).map_err(staging)
+        let pushed = self.staging.push(&subject, now_ms, payload);
+        pushed.map_err(staging)
     }
 
     /// Checks what only the whole file tells.

@@ -107,6 +107,8 @@ struct Inner {
     erasing: erasure::Erasing,
     quarantine: Arc<Quarantine>,
     imports: Imports,
+    /// Held while the pictures of an actor change.
+    pictures: tokio::sync::Mutex<()>,
     refusals: refusals::Refusals,
     /// Who writes next as each actor.
     pens: Mutex<HashMap<ActorNo, Arc<Mutex<document::Pen>>>>,
@@ -143,6 +145,7 @@ impl Node {
             erasing: erasure::Erasing::default(),
             quarantine: parts.store.quarantine(),
             imports: parts.store.imports(),
+            pictures: tokio::sync::Mutex::default(),
             refusals: refusals::Refusals::default(),
             pens: Mutex::default(),
             on_contact: OnceLock::new(),

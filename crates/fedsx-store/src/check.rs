@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use fedsx_core::blob::{Blob, Media, payload_of};
 use fedsx_core::canonical::document_bytes;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, Authenticated, Control, Joined, LogId, Subject};
@@ -175,6 +176,20 @@ fn reader(dir: &Path) -> Result<JournalReader, StoreError> {
     Ok(JournalReader::open_read_only(Arc::new(files)))
 }
 
+/// Whether an uploaded file is the one that its entry names.
+fn blob(stored: &Stored, digest: &Digest, media: Media) -> Result<(), String> {
+    if stored.erased {
+        return Ok(());
+    }
+    if Digest::of(&stored.document) != *digest {
+        return Err("the file has another CID than its entry says".to_owned());
+    }
+    match Media::of(&stored.document) == Some(media) {
+        true => Ok(()),
+        false => Err("the file is of another media type than its entry says".to_owned()),
+    }
+}
+
 #[derive(Default)]
 struct Check {
     report: VerifyReport,
@@ -200,8 +215,7 @@ impl Check {
             );
         }
         if stored.erased {
-            self.overwritten
-                .push((offset, held(&stored.header.subject)));
+            self.overwritten.push((offset, held(&stored.header)));
         }
         let outcome = match &stored.header.subject {
             Subject::Activity(activity) => {
@@ -223,6 +237,13 @@ impl Check {
             }
             Subject::Control(Control::Erased { digest, .. }) => {
                 self.covered.insert(*digest);
+                Ok(())
+            }
+            Subject::Control(Control::Blob(Blob::Kept { digest, media, .. })) => {
+                blob(stored, digest, *media)
+            }
+            Subject::Control(Control::Blob(Blob::Erased { digest, offset, .. })) => {
+                self.covered.insert(payload_of(*offset, digest));
                 Ok(())
             }
             Subject::Control(

@@ -111,7 +111,7 @@ impl Overwritten {
     /// Remembers an entry, where it is overwritten.
     pub(crate) fn note(&mut self, scanned: &Scanned, header: &Header) {
         if scanned.frame.erased {
-            let document = held(&header.subject);
+            let document = held(header);
             self.0.push((header.offset, scanned.place, document));
         }
     }

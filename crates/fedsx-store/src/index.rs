@@ -9,8 +9,8 @@ use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
 use fedsx_core::follow::{Direction, Owed, Relation};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
-    Actor, At, Blocks, Deleted, Follower, Kept, OutboxTotals, RelationTotals, Seen, State,
-    StateError, Subscription, TriggerTotals,
+    Actor, At, Blocks, Deleted, Follower, Kept, KeptBlob, OutboxTotals, RelationTotals, Seen,
+    State, StateError, Subscription, TriggerTotals,
 };
 use fedsx_core::trust::Trust;
 use minicbor::Decode;
@@ -373,6 +373,10 @@ impl<R: Rows> State for Index<R> {
 
     fn last_defined(&self) -> Result<u64, StateError> {
         Ok(self.row(&key(Table::LastDefined, &[]))?.unwrap_or_default())
+    }
+
+    fn blob(&self, actor: ActorNo, digest: &Digest) -> Result<Option<KeptBlob>, StateError> {
+        self.row(&schema::blob_key(digest, actor))
     }
 
     fn is_host_blocked(&self, host: &str) -> Result<bool, StateError> {

@@ -4,6 +4,7 @@
 //! The journal is the truth; the index is what it folds into and may be thrown away. Nothing here
 //! knows HTTP or decides what may be said.
 
+mod blobs;
 mod cache;
 pub mod check;
 mod chunk;
@@ -35,6 +36,7 @@ pub mod vault;
 mod view;
 mod writer;
 
+pub use blobs::Found as FoundBlob;
 pub use erasure::Deletion;
 pub use genesis::compare_genesis;
 pub use import::{Imports, StageError, Staged, Staging};

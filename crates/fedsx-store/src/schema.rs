@@ -89,6 +89,10 @@ pub enum Table {
     Deletion = 0x23,
     /// Authority of a blocked host → nothing.
     HostBlock = 0x24,
+    /// Digest, actor → [`fedsx_core::state::KeptBlob`].
+    Blob = 0x28,
+    /// Actor, digest → nothing: a file of its that is not erased.
+    BlobOf = 0x29,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -259,6 +263,12 @@ pub fn carrier_key(id: &str, offset: u64) -> Vec<u8> {
     key(Table::Carrier, &[&url_hash(id), &offset.to_be_bytes()])
 }
 
+/// The key of an uploaded file of an actor.
+#[must_use]
+pub fn blob_key(digest: &Digest, actor: ActorNo) -> Vec<u8> {
+    key(Table::Blob, &[digest.as_bytes(), &actor.0.to_be_bytes()])
+}
+
 /// The key of what an entry keeps for a definition.
 #[must_use]
 pub fn kept_key(offset: u64) -> Vec<u8> {
@@ -335,6 +345,18 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
+        Row::Blob {
+            actor,
+            digest,
+            kept,
+        } => {
+            let of_actor = key(Table::BlobOf, &[&actor.0.to_be_bytes(), digest.as_bytes()]);
+            match kept.is_erased {
+                true => batch.delete(of_actor),
+                false => batch.put(of_actor, []),
+            }
+            batch.put(blob_key(&digest, actor), encode(kept));
+        }
         Row::HostBlock { host, blocked } => {
             let key = key(Table::HostBlock, &[host.as_bytes()]);
             match blocked {

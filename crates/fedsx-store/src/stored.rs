@@ -4,6 +4,7 @@
 //! Tombstone, so that nobody who reads documents need ask.
 
 use bytes::Bytes;
+use fedsx_core::blob::{Blob, payload_of};
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, Control, Header, Subject};
 use fedsx_core::notation::{Notation, read_document};
@@ -86,13 +87,16 @@ pub(crate) fn stored(frame: Frame) -> Result<Stored, ReadError> {
     })
 }
 
-/// Whose document the payload of an entry is, or contradicts.
-pub(crate) const fn held(subject: &Subject) -> Option<Digest> {
-    match subject {
+/// Whose document the payload of an entry is, or contradicts; of an uploaded file, by what that is erased.
+pub(crate) fn held(header: &Header) -> Option<Digest> {
+    match &header.subject {
         Subject::Activity(activity) => Some(activity.digest),
         Subject::Control(
             Control::ProofAttached { digest, .. } | Control::Equivocation { kept: digest, .. },
         ) => Some(*digest),
+        Subject::Control(Control::Blob(Blob::Kept { digest, .. })) => {
+            Some(payload_of(header.offset, digest))
+        }
         Subject::Control(_) => None,
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{ArgAction, Args};
 
 #[derive(Clone, Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["display_name", "summary", "icon", "image", "manual_approval", "also_known_as", "fields", "members"])]
+#[group(id = "change", required = true, multiple = true, args = ["display_name", "summary", "icon", "icon_file", "image", "manual_approval", "also_known_as", "fields", "members"])]
 pub(crate) struct Profile {
     /// Its name
     pub(crate) name: String,
@@ -19,6 +19,9 @@ pub(crate) struct Profile {
     /// A small picture of it
     #[arg(long, value_name = "URL")]
     pub(crate) icon: Option<String>,
+    /// A file with a small picture of it, which is kept and served here: PNG, JPEG, GIF or WebP, at most 256 KiB
+    #[arg(long, value_name = "FILE", conflicts_with = "icon")]
+    pub(crate) icon_file: Option<PathBuf>,
     /// A wide picture above its profile
     #[arg(long, value_name = "URL")]
     pub(crate) image: Option<String>,

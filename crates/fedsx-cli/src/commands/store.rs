@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use fedsx_core::cid::{Cid, Digest};
+use fedsx_core::blob::Blob;
+use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
 use fedsx_core::trigger::Settled;
 use fedsx_core::value::{Map, Value};
@@ -135,8 +136,11 @@ fn dumped_value(stored: &Stored) -> Map {
         Subject::Activity(activity) => activity_members(&mut value, activity),
         Subject::Control(control) => control_members(&mut value, control),
     }
+    let is_blob = matches!(stored.header.subject, Subject::Control(Control::Blob(_)));
     if stored.erased {
         value.insert("erased", true);
+    } else if is_blob {
+        value.insert("bytes", count(stored.document.len() as u64));
     } else if !stored.document.is_empty() {
         match stored.map() {
             Ok(document) => value.insert("document", document),
@@ -249,6 +253,7 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("create", Cid::of_document(*create).to_string());
         }
+        Control::Blob(blob) => blob_members(value, blob),
         Control::Equivocation {
             kept, id, actor, ..
         } => {
@@ -257,6 +262,30 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("actor", &**actor);
         }
     }
+}
+
+fn blob_members(value: &mut Map, blob: &Blob) {
+    let (actor, digest) = match blob {
+        Blob::Kept {
+            actor,
+            digest,
+            media,
+        } => {
+            value.insert("mediaType", media.as_str());
+            (actor, digest)
+        }
+        Blob::Erased {
+            actor,
+            digest,
+            offset,
+        } => {
+            value.insert("entry", count(*offset));
+            (actor, digest)
+        }
+    };
+    let (codec, digest) = (Codec::Raw, *digest);
+    value.insert("actor", count(actor.0.into()));
+    value.insert("cid", Cid { codec, digest }.to_string());
 }
 
 fn settled_members(value: &mut Map, settled: &Settled) {
@@ -285,6 +314,8 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Expired { .. } => "expired",
         Control::Erased { .. } => "erased",
         Control::Trust { .. } => "trust",
+        Control::Blob(Blob::Kept { .. }) => "blob",
+        Control::Blob(Blob::Erased { .. }) => "blob-erased",
     }
 }
 

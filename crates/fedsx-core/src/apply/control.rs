@@ -3,10 +3,11 @@
 use super::Moment;
 use super::between::Pair;
 use super::trigger;
+use crate::blob::{self, Blob};
 use crate::cid::Digest;
 use crate::entry::{ActorNo, Control, Joined};
 use crate::follow::{Direction, Input};
-use crate::state::{At, Outcome, Row, Seen, StateError};
+use crate::state::{At, KeptBlob, Outcome, Row, Seen, StateError};
 
 impl Moment<'_> {
     pub(super) fn control(
@@ -73,9 +74,55 @@ impl Moment<'_> {
                 rows.push(Row::Trust(trust.clone()));
                 Ok(())
             }
+            Control::Blob(blob) => self.blob(blob, at, rows),
             // On record, for whoever reads the journal.
             Control::GenesisAdopted { .. } => Ok(()),
         }
+    }
+
+    /// A file of an actor. Its payload is erased as those of documents are.
+    fn blob(&self, blob: &Blob, at: At, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        let (actor, digest, kept) = match *blob {
+            Blob::Kept {
+                actor,
+                digest,
+                media,
+            } => {
+                rows.push(Row::Seen {
+                    digest: blob::payload_of(at.offset, &digest),
+                    seen: Seen::at(at),
+                });
+                let is_erased = false;
+                (
+                    actor,
+                    digest,
+                    KeptBlob {
+                        at,
+                        media,
+                        is_erased,
+                    },
+                )
+            }
+            Blob::Erased {
+                actor,
+                digest,
+                offset,
+            } => {
+                self.erase(&blob::payload_of(offset, &digest), self.now_ms, rows)?;
+                let kept = self.state.blob(actor, &digest)?;
+                let Some(kept) = kept.filter(|kept| kept.at.offset == offset) else {
+                    return Ok(());
+                };
+                let is_erased = true;
+                (actor, digest, KeptBlob { is_erased, ..kept })
+            }
+        };
+        rows.push(Row::Blob {
+            actor,
+            digest,
+            kept,
+        });
+        Ok(())
     }
 
     /// A kept activity has a proof since this entry.

@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::{ActorNo, Joined, Role};
+use crate::blob::Blob;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::export::Between;
@@ -169,4 +170,7 @@ pub enum Control {
         #[n(2)]
         id: String,
     },
+    /// An uploaded file is kept, or no longer.
+    #[n(19)]
+    Blob(#[n(0)] Blob),
 }

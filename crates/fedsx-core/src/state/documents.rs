@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::At;
 use crate::address::Origin;
+use crate::blob::Media;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::Joined;
@@ -29,6 +30,35 @@ pub struct Seen {
     /// By what it was erased.
     #[n(5)]
     pub erased: Option<Erasure>,
+}
+
+impl Seen {
+    /// A payload that stands there, of which nothing else is known.
+    #[must_use]
+    pub const fn at(at: At) -> Self {
+        Self {
+            at,
+            proved: false,
+            joined: Vec::new(),
+            with_proof: None,
+            outcome: None,
+            erased: None,
+        }
+    }
+}
+
+/// An uploaded file of a local actor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct KeptBlob {
+    /// The entry that holds it.
+    #[n(0)]
+    pub at: At,
+    /// What it is.
+    #[n(1)]
+    pub media: Media,
+    /// Whether it is erased.
+    #[n(2)]
+    pub is_erased: bool,
 }
 
 /// The control entry that erased a document.

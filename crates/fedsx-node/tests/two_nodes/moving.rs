@@ -16,7 +16,7 @@ const BOBBY: &str = "https://c.test/actors/bobby";
 
 async fn names(instance: &Instance, name: &str, other: &str) {
     let members = Map::from([("alsoKnownAs", other)]);
-    let updated = instance.node.update_actor(name, &members).await;
+    let updated = instance.node.update_actor(name, &members, None).await;
     updated.expect("updated");
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fedsx_core::blob::Blob;
 use fedsx_core::entry::{ActorNo, Control, Effect, Header, Subject};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{At, State as _};
@@ -129,9 +130,11 @@ fn number(subject: &mut Subject, no: ActorNo) {
                 *given = no;
             }
         }
-        Subject::Control(Control::Between { actor, .. } | Control::Role { actor, .. }) => {
-            *actor = no;
-        }
+        Subject::Control(
+            Control::Between { actor, .. }
+            | Control::Role { actor, .. }
+            | Control::Blob(Blob::Kept { actor, .. }),
+        ) => *actor = no,
         Subject::Control(_) => {}
     }
 }

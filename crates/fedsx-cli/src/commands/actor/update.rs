@@ -1,8 +1,13 @@
 //! `actor update`.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
 use anyhow::Context as _;
 use fedsx_admin::proto;
 use fedsx_core::canonical::jcs_map;
+use fedsx_core::limits::BLOB_BYTES;
 use fedsx_core::value::{Map, Value};
 
 use crate::args::{Field, Global, Profile};
@@ -13,8 +18,10 @@ use crate::output::{actor_value, published_value, stdout};
 
 pub(super) async fn run(global: &Global, profile: Profile) -> anyhow::Result<()> {
     let name = profile.name.clone();
+    let icon_file = profile.icon_file.as_deref().map(picture).transpose()?;
     let request = proto::UpdateActorRequest {
         name: name.clone(),
+        icon_file: icon_file.unwrap_or_default(),
         members_json: jcs_map(&members(profile)?),
     };
     let client = connect(global).await?;
@@ -31,6 +38,17 @@ pub(super) async fn run(global: &Global, profile: Profile) -> anyhow::Result<()>
         format!("{name} is updated\n  `fedsx actor show {name}` shows the document")
     })?;
     Ok(())
+}
+
+/// A file, as far as one byte more than is taken: the server refuses it then.
+fn picture(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("{} can't be opened", path.display()))?;
+    file.take(BLOB_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{} can't be read", path.display()))?;
+    anyhow::ensure!(!bytes.is_empty(), "{} is empty", path.display());
+    Ok(bytes)
 }
 
 /// The members of the document that change.
