@@ -1,7 +1,7 @@
-//! A host that the operator shuts out: nothing comes from it or goes to it, the journal remembers it, and
-//! what it sent is explained.
+//! A host or an actor that the operator shuts out: nothing comes from it or goes to it, the journal remembers it,
+//! and what it sent is explained.
 
-use crate::harness::{Instance, Setup, cids, eventually, inbox};
+use crate::harness::{Instance, Setup, cids, eventually, inbox, notes_by};
 
 /// alice here and bob there, who follow each other.
 async fn befriended() -> (Instance, Instance) {
@@ -98,4 +98,82 @@ async fn with_a_list_of_hosts_no_other_is_let_in() {
     let why = a.json(["explain", &follow]).to_string();
     assert!(why.contains("blocked"), "{why}");
     a.cli(["follow", "alice", &b.handle("bob")]).refused(1);
+}
+
+/// Waits until a delivery of that has been given up, and tells its account.
+async fn given_up(instance: &Instance, cid: &str) -> serde_json::Value {
+    eventually("a dead letter", async || {
+        let letters = instance.json(["dead-letters"]);
+        let mut letters = letters.as_array().expect("a list").iter();
+        letters.find(|letter| letter["cid"] == *cid).cloned()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_comes_from_or_goes_to_a_blocked_actor_and_another_of_its_host_is_let_in() {
+    let (mut a, b) = befriended().await;
+    a.follow("alice", &b.handle("bea"));
+    b.follow("bea", &a.handle("alice"));
+    a.following("alice", 2).await;
+    a.followers("alice", 2).await;
+    let known = b.post("bob", "before the block");
+    arrived(&a, "alice", &known).await;
+
+    let bob = b.actor_url("bob");
+    assert_eq!(a.json(["peer", "block", &b.handle("bob")])["blocked"], *bob);
+    a.cli(["peer", "block", &bob]).refused(1);
+    let said = a.cli(["peer", "block", "alice"]).refused(1);
+    assert!(said.contains("this instance"), "{said}");
+    // Both follows end on both sides, and those of bea stand.
+    for (instance, name, count) in [(&a, "alice", 1), (&b, "bob", 0), (&b, "bea", 1)] {
+        instance.following(name, count).await;
+        instance.followers(name, count).await;
+    }
+
+    let heard = a.post("alice", "for bea alone by now");
+    arrived(&b, "bea", &heard).await;
+    let named = serde_json::json!({"type": "Note", "content": "psst", "to": [bob]});
+    let file = a.dir().with_file_name("named.json");
+    std::fs::write(&file, named.to_string()).expect("written");
+    a.json(["publish", "alice", file.to_str().expect("UTF-8")]);
+    a.delivered().await;
+    assert_eq!(notes_by(&inbox(&b, "bob"), &a.actor_url("alice")).len(), 0);
+
+    let to_alice = ["--to", &a.actor_url("alice")];
+    let refused = b.json(["post", "bob", "not for here", to_alice[0], to_alice[1]]);
+    let refused = refused["cid"].as_str().expect("a CID").to_owned();
+    let follow = b.follow("bob", &a.actor_url("alice"));
+    for cid in [&refused, &follow] {
+        let letter = given_up(&b, cid).await;
+        assert_eq!(letter["status"], 403, "{letter}");
+        let answer = letter["answer"].as_str().expect("an answer");
+        assert!(answer.contains("\"code\":\"blocked\""), "{letter}");
+    }
+    for who in [&bob, &b.handle("bob")] {
+        let said = a.cli(["follow", "alice", who]).refused(1);
+        assert!(said.contains("this instance blocks"), "{said}");
+    }
+    // What it made comes by nobody else either; what bea says herself does.
+    let passed = b.json(["announce", "bea", &known]);
+    let said = b.post("bea", "her own");
+    arrived(&a, "alice", &said).await;
+    b.delivered().await;
+    let passed = passed["cid"].as_str().expect("a CID").to_owned();
+    assert!(!cids(&inbox(&a, "alice")).contains(&passed));
+
+    let live = a.state();
+    a.stop().await;
+    a.json(["reindex"]);
+    a.restart().await;
+    assert_eq!(a.state(), live, "rebuilt equals live");
+    assert_eq!(a.json(["peer", "list"])[0]["actor"], *bob);
+    assert_eq!(a.json(["peer", "unblock", &bob])["unblocked"], *bob);
+    a.cli(["peer", "unblock", &bob]).refused(1);
+    assert_eq!(a.json(["peer", "list"]).as_array().map(Vec::len), Some(0));
+    b.follow("bob", &a.actor_url("alice"));
+    b.following("bob", 1).await;
+    let heard = a.post("alice", "for bob again");
+    arrived(&b, "bob", &heard).await;
+    a.verify();
 }

@@ -211,6 +211,12 @@ unary! {
     unblock_host: PeersClient.unblock_host(UnblockHostRequest) -> UnblockHostResponse;
     /// `Peers.ListBlockedHosts`.
     blocked_hosts: PeersClient.list_blocked_hosts(ListBlockedHostsRequest) -> ListBlockedHostsResponse;
+    /// `Peers.BlockPeer`.
+    block_peer: PeersClient.block_peer(BlockPeerRequest) -> BlockPeerResponse;
+    /// `Peers.UnblockPeer`.
+    unblock_peer: PeersClient.unblock_peer(UnblockPeerRequest) -> UnblockPeerResponse;
+    /// `Peers.ListBlockedPeers`.
+    blocked_peers: PeersClient.list_blocked_peers(ListBlockedPeersRequest) -> ListBlockedPeersResponse;
     /// `Instance.Status`.
     status: InstanceClient.status(StatusRequest) -> StatusResponse;
 }

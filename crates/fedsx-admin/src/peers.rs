@@ -1,17 +1,19 @@
-//! `Peers`: which hosts are shut out.
+//! `Peers`: which hosts and remote actors are shut out.
 
 use fedsx_core::refusal::Refusal;
 use fedsx_node::Node;
 use tonic::{Request, Response, Status};
 
 use crate::deliveries::blocking;
-use crate::page;
 use crate::proto::peers_server::Peers;
 use crate::proto::{
-    BlockHostRequest, BlockHostResponse, ListBlockedHostsRequest, ListBlockedHostsResponse,
-    UnblockHostRequest, UnblockHostResponse,
+    BlockHostRequest, BlockHostResponse, BlockPeerRequest, BlockPeerResponse,
+    ListBlockedHostsRequest, ListBlockedHostsResponse, ListBlockedPeersRequest,
+    ListBlockedPeersResponse, UnblockHostRequest, UnblockHostResponse, UnblockPeerRequest,
+    UnblockPeerResponse,
 };
 use crate::refused::{internal, status};
+use crate::{from_proto, page};
 
 /// The service.
 #[derive(Debug)]
@@ -27,6 +29,14 @@ impl Service {
     async fn set(&self, host: &str, blocked: bool) -> Result<String, Status> {
         let set = self.node.block_host(host, blocked).await;
         set.map_err(|refusal| status(&refusal))
+    }
+
+    async fn set_peer(&self, who: &str, blocked: bool) -> Result<String, Status> {
+        let set = async {
+            from_proto::who(who)?;
+            self.node.block_peer(who, blocked).await
+        };
+        set.await.map_err(|refusal| status(&refusal))
     }
 }
 
@@ -58,6 +68,47 @@ impl Peers for Service {
             .await
             .map(Response::new)
     }
+
+    async fn block_peer(
+        &self,
+        request: Request<BlockPeerRequest>,
+    ) -> Result<Response<BlockPeerResponse>, Status> {
+        let actor = self.set_peer(&request.into_inner().who, true).await?;
+        Ok(Response::new(BlockPeerResponse { actor }))
+    }
+
+    async fn unblock_peer(
+        &self,
+        request: Request<UnblockPeerRequest>,
+    ) -> Result<Response<UnblockPeerResponse>, Status> {
+        let actor = self.set_peer(&request.into_inner().who, false).await?;
+        Ok(Response::new(UnblockPeerResponse { actor }))
+    }
+
+    async fn list_blocked_peers(
+        &self,
+        request: Request<ListBlockedPeersRequest>,
+    ) -> Result<Response<ListBlockedPeersResponse>, Status> {
+        let node = self.node.clone();
+        let asked = request.into_inner();
+        blocking(move || list_peers(&node, &asked))
+            .await
+            .map(Response::new)
+    }
+}
+
+fn list_peers(
+    node: &Node,
+    asked: &ListBlockedPeersRequest,
+) -> Result<ListBlockedPeersResponse, Refusal> {
+    let limit = page::limit(asked.limit);
+    let actors = node.view().blocked_peers(&asked.page_token, limit);
+    let actors = actors.map_err(internal)?;
+    let last = actors.last().filter(|_| actors.len() == limit);
+    Ok(ListBlockedPeersResponse {
+        next_page_token: last.cloned().unwrap_or_default(),
+        actors,
+    })
 }
 
 fn list(node: &Node, asked: &ListBlockedHostsRequest) -> Result<ListBlockedHostsResponse, Refusal> {

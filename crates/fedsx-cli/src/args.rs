@@ -3,6 +3,7 @@
 mod announce;
 mod delete;
 mod host;
+mod peer;
 mod profile;
 mod projection;
 mod quarantine;
@@ -16,6 +17,7 @@ use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::config;
 
 pub(crate) use self::host::Host;
+pub(crate) use self::peer::Peer;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
 pub(crate) use delete::Delete;
@@ -155,6 +157,9 @@ pub(crate) enum Command {
     /// Hosts that this instance has nothing to do with
     #[command(subcommand)]
     Host(Host),
+    /// Actors of other hosts that no actor here has anything to do with
+    #[command(subcommand)]
+    Peer(Peer),
     /// Check every frame, CID, proof and log of the data directory; works beside a running server
     Verify,
     /// Build the index anew from the journal; the server must be stopped

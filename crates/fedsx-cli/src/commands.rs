@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod follow;
 pub(crate) mod genesis;
 pub(crate) mod host;
+pub(crate) mod peer;
 pub(crate) mod post;
 pub(crate) mod projection;
 pub(crate) mod quarantine;

@@ -23,8 +23,8 @@ use clap_complete::Shell;
 
 use args::{Args, Command, Global};
 use commands::{
-    actor, define, deliveries, demo, explain, follow, genesis, host, post, projection, quarantine,
-    read, status, store, sx, triggers,
+    actor, define, deliveries, demo, explain, follow, genesis, host, peer, post, projection,
+    quarantine, read, status, store, sx, triggers,
 };
 use config::Config;
 use failure::Failure;
@@ -96,6 +96,7 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Get { what } => read::get(global, what).await,
         Command::Explain { what } => explain::run(global, what).await,
         Command::Host(command) => host::run(global, command).await,
+        Command::Peer(command) => peer::run(global, command).await,
         Command::Quarantine(command) => quarantine::run(global, command).await,
         Command::Define { file, actor } => define::define(global, &file, actor).await,
         Command::Verbs(limit) => define::verbs(global, limit).await,

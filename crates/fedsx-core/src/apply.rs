@@ -357,6 +357,9 @@ impl Moment<'_> {
         };
         let mut pair = Pair::load(self, actor, between.peer())?;
         pair.set(between);
+        if self.state.is_peer_blocked(between.peer())? {
+            pair.step_both(Input::BlockedByUs);
+        }
         pair.rows(self, rows)
     }
 

@@ -309,6 +309,8 @@ pub trait State {
     fn blob(&self, actor: ActorNo, digest: &Digest) -> Result<Option<KeptBlob>, StateError>;
     /// Whether the operator blocks a host, by its authority.
     fn is_host_blocked(&self, host: &str) -> Result<bool, StateError>;
+    /// Whether the operator blocks a remote actor, for every actor here.
+    fn is_peer_blocked(&self, peer: &str) -> Result<bool, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
 }
@@ -420,6 +422,8 @@ pub enum Row {
     },
     /// Whether a host is blocked.
     HostBlock { host: String, blocked: bool },
+    /// Whether a remote actor is blocked for every actor here.
+    PeerBlock { peer: String, blocked: bool },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },
     /// Totals of an outbox.

@@ -147,7 +147,7 @@ impl Outbound for OverNode {
                 Phase::Accepted => state.last_follower(actor, peer)?.map(|last| last.from),
                 Phase::None | Phase::Pending => None,
             };
-            let blocked = state.blocks(actor, peer)?.any();
+            let blocked = state.blocks(actor, peer)?.any() || state.is_peer_blocked(peer)?;
             Ok(PeerStanding {
                 follows_since,
                 blocked,

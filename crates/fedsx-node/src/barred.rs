@@ -1,16 +1,17 @@
-//! Which hosts this instance has to do with: those that the operator blocks are shut out both ways, and
-//! where there is a list of allowed ones, so is every other (design, sections 5 and 12).
+//! With whom this instance has to do: the hosts and actors that the operator blocks are shut out both ways, and
+//! where there is a list of allowed hosts, so is every other (design, sections 5 and 12).
 //!
 //! Blocks are on record in the journal; the list is configuration. A host is its authority, as lanes are
-//! named: `example.org`, or with a port that is not the scheme's own. Deliberately absent: the subdomains
-//! of a blocked host, and ending the relations with it, which stand as they are until it is let in again.
+//! named: `example.org`, or with a port that is not the scheme's own. Follows end with the block of an actor, as
+//! with a `Block` of one actor by another; of a host they stand as they are until it is let in again.
+//! Deliberately absent: the subdomains of a blocked host.
 
 use std::sync::Arc;
 
 use fedsx_core::address::Origin;
 use fedsx_core::entry::Control;
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_core::state::StateError;
+use fedsx_core::state::{StateError, host};
 use fedsx_store::View;
 
 use crate::{Node, fault};
@@ -83,16 +84,53 @@ impl Node {
             let why = format!("{host} is {not}blocked already");
             return Err(Refusal::new(Code::Conflict, why));
         }
-        let control = Control::HostBlock {
+        let control = Control::InstanceBlock {
             host: host.clone(),
             blocked,
+            actor: None,
         };
         self.control(control).await?;
         Ok(host)
     }
 
-    /// Refuses whoever is at a host that is shut out.
+    /// Blocks a remote actor for every actor here, or lets it in again. Returns its URL, when that is durable.
+    ///
+    /// # Errors
+    /// `unresolvable`; `conflict` for an actor of this instance, and where it is so already.
+    pub async fn block_peer(&self, who: &str, blocked: bool) -> Result<String, Refusal> {
+        let is_blocked = |peer: &str| {
+            let is_blocked = self.0.view.state().is_peer_blocked(peer);
+            is_blocked.map_err(fault::state)
+        };
+        let peer = match is_blocked(who.trim())? {
+            true => who.trim().to_owned(),
+            false => self.find(who).await?,
+        };
+        if self.0.instance.owns(&peer) {
+            let why = "it is an actor of this instance; `fedsx actor delete` ends one";
+            return Err(Refusal::new(Code::Conflict, why));
+        }
+        if is_blocked(&peer)? == blocked {
+            let not = if blocked { "" } else { "not " };
+            let why = format!("{peer} is {not}blocked already");
+            return Err(Refusal::new(Code::Conflict, why));
+        }
+        let control = Control::InstanceBlock {
+            host: host(&peer),
+            blocked,
+            actor: Some(peer.clone()),
+        };
+        self.control(control).await?;
+        Ok(peer)
+    }
+
+    /// Refuses whoever is blocked, or is at a host that is shut out.
     pub(crate) fn let_in(&self, actor: &str) -> Result<(), Refusal> {
+        let is_blocked = self.0.view.state().is_peer_blocked(actor);
+        if is_blocked.map_err(fault::state)? {
+            let why = format!("this instance blocks {actor}");
+            return Err(Refusal::new(Code::Blocked, why));
+        }
         let Some(origin) = Origin::of(actor) else {
             return Ok(());
         };

@@ -14,7 +14,7 @@ impl Node {
     /// Who asks by this request: everybody, where it is not signed.
     ///
     /// # Errors
-    /// `bad-signature`, or `keys-unresolved` with the seconds to wait.
+    /// `blocked`; `bad-signature`, or `keys-unresolved` with the seconds to wait.
     pub async fn reader(&self, head: &RequestParts, source: IpAddr) -> Result<Reader, Refusal> {
         let head = head.at(&self.0.instance);
         let now_ms = self.now_ms();
@@ -26,6 +26,7 @@ impl Node {
             let why = "an actor of this instance reads with its token, not with a signature";
             return Err(Refusal::new(Code::BadSignature, why));
         }
+        self.let_in(url)?;
         let purpose = Purpose::Inbound { source };
         let found = self.0.peers.actor(url, purpose).await;
         let mut actor = found.map_err(unresolved)?;

@@ -16,13 +16,21 @@ impl Node {
     /// `@user@host`, `user@host` or an actor's URL. Remote actors are fetched.
     ///
     /// # Errors
-    /// `unresolvable`, with what was tried.
+    /// `unresolvable`, with what was tried; `blocked`, for whom the operator blocks.
     pub async fn resolve(&self, who: &str) -> Result<String, Refusal> {
+        self.let_in(who.trim())?;
+        let url = self.find(who).await?;
+        // Also where it was named otherwise.
+        self.let_in(&url)?;
+        Ok(url)
+    }
+
+    /// The same, of whomever the operator blocks too.
+    pub(crate) async fn find(&self, who: &str) -> Result<String, Refusal> {
         let who = who.trim();
         if let Some(name) = self.local_name(who) {
             return Ok(self.actor(&name)?.url);
         }
-        self.let_in(who)?;
         // One whose document is at hand can be followed and blocked while its host is away.
         if let Some(known) = self.0.peers.peek(who).filter(|known| !known.is_gone()) {
             return Ok(known.id.clone());

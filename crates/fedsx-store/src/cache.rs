@@ -47,13 +47,14 @@ fn id_of(key: &[u8]) -> Option<&IdHash> {
 
 impl RowCache {
     fn is_kept(key: &[u8]) -> bool {
-        const TABLES: [u8; 7] = [
+        const TABLES: [u8; 8] = [
             Table::Actor as u8,
             Table::ActorName as u8,
             Table::ActorUrl as u8,
             Table::Relation as u8,
             Table::Blocks as u8,
             Table::HostBlock as u8,
+            Table::PeerBlock as u8,
             Table::Related as u8,
         ];
         key.first().is_some_and(|table| TABLES.contains(table))

@@ -250,7 +250,7 @@ impl Check {
                 Control::PeerGone { .. }
                 | Control::FollowRefused { .. }
                 | Control::Between { .. }
-                | Control::HostBlock { .. }
+                | Control::InstanceBlock { .. }
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
                 | Control::Role { .. }

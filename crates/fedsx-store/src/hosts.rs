@@ -1,7 +1,8 @@
-//! The blocked hosts, as they are read.
+//! The hosts and actors that the operator blocks, as they are read.
 
 use crate::engine::prefix_end;
-use crate::schema::{Table, key};
+use crate::index::decode;
+use crate::schema::{Of, Table, key, url_hash};
 use crate::view::{ReadError, View};
 
 impl View {
@@ -19,5 +20,22 @@ impl View {
             String::from_utf8_lossy(&key[1..]).into_owned()
         };
         Ok(rows.iter().map(host).collect())
+    }
+
+    /// The blocked actors behind one, by their URLs, in no particular but a stable order.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn blocked_peers(&self, after: &str, limit: usize) -> Result<Vec<String>, ReadError> {
+        let from = match after {
+            "" => key(Table::PeerBlock, &[]),
+            after => prefix_end(&key(Table::PeerBlock, &[&url_hash(after)])),
+        };
+        let end = prefix_end(&[Table::PeerBlock as u8]);
+        let rows = self.engine.scan(&from, &end, limit, false)?;
+        let peers = rows
+            .iter()
+            .map(|(_, row)| Ok(decode::<Of<bool>>(row)?.peer));
+        peers.collect()
     }
 }

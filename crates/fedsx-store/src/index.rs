@@ -384,6 +384,10 @@ impl<R: Rows> State for Index<R> {
         Ok(row.map_err(state_error)?.is_some())
     }
 
+    fn is_peer_blocked(&self, peer: &str) -> Result<bool, StateError> {
+        self.of_peer(&key(Table::PeerBlock, &[&url_hash(peer)]), peer)
+    }
+
     fn trust(&self) -> Result<Trust, StateError> {
         Ok(self.row(&key(Table::Trust, &[]))?.unwrap_or_default())
     }

@@ -93,6 +93,8 @@ pub enum Table {
     Blob = 0x28,
     /// Actor, digest → nothing: a file of its that is not erased.
     BlobOf = 0x29,
+    /// Hash of the URL of a blocked actor → the URL.
+    PeerBlock = 0x2a,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -363,6 +365,10 @@ pub fn write(row: Row, batch: &mut Batch) {
                 true => batch.put(key, []),
                 false => batch.delete(key),
             }
+        }
+        Row::PeerBlock { peer, blocked } => {
+            let key = key(Table::PeerBlock, &[&url_hash(&peer)]);
+            put_or_delete(batch, key, peer, blocked.then_some(true));
         }
         Row::Settled { .. }
         | Row::Spent { .. }

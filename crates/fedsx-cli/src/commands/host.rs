@@ -27,9 +27,10 @@ pub(crate) async fn run(global: &Global, command: Host) -> anyhow::Result<()> {
     }
 }
 
-fn told(global: &Global, what: &str, host: &str) -> anyhow::Result<()> {
-    let value = Map::from([(what, Value::from(host))]);
-    stdout(global.output).one(&value, || format!("{what} {host}"))?;
+/// Says what became of a host or an actor.
+pub(super) fn told(global: &Global, what: &str, whom: &str) -> anyhow::Result<()> {
+    let value = Map::from([(what, Value::from(whom))]);
+    stdout(global.output).one(&value, || format!("{what} {whom}"))?;
     Ok(())
 }
 

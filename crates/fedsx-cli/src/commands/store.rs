@@ -225,8 +225,15 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::PeerGone { peer } => {
             value.insert("peer", &**peer);
         }
-        Control::HostBlock { host, blocked } => {
+        Control::InstanceBlock {
+            host,
+            blocked,
+            actor,
+        } => {
             value.insert("host", &**host);
+            if let Some(actor) = actor {
+                value.insert("peer", &**actor);
+            }
             value.insert("blocked", *blocked);
         }
         Control::FollowRefused { actor, peer, id } => {
@@ -303,7 +310,8 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::ProofAttached { .. } => "proof-attached",
         Control::Between { .. } => "between",
         Control::PeerGone { .. } => "peer-gone",
-        Control::HostBlock { .. } => "host-block",
+        Control::InstanceBlock { actor: None, .. } => "host-block",
+        Control::InstanceBlock { actor: Some(_), .. } => "peer-block",
         Control::FollowRefused { .. } => "follow-refused",
         Control::TriggerSettled(_) => "trigger-settled",
         Control::GenesisAdopted { .. } => "genesis-adopted",

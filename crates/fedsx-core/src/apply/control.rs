@@ -33,11 +33,11 @@ impl Moment<'_> {
             }
             Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
-            Control::HostBlock { host, blocked } => {
-                let (host, blocked) = (host.clone(), *blocked);
-                rows.push(Row::HostBlock { host, blocked });
-                Ok(())
-            }
+            Control::InstanceBlock {
+                host,
+                blocked,
+                actor,
+            } => self.block_by_instance(host, actor.as_deref(), *blocked, rows),
             Control::FollowRefused { actor, peer, id } => self.refused(*actor, peer, id, rows),
             Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
             Control::Role { actor, role, given } => {
@@ -77,6 +77,29 @@ impl Moment<'_> {
             Control::Blob(blob) => self.blob(blob, at, rows),
             // On record, for whoever reads the journal.
             Control::GenesisAdopted { .. } => Ok(()),
+        }
+    }
+
+    /// A host is blocked for every actor here, or one actor there, with whom all relations end then.
+    fn block_by_instance(
+        &self,
+        host: &str,
+        actor: Option<&str>,
+        blocked: bool,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Some(peer) = actor else {
+            let host = host.to_owned();
+            rows.push(Row::HostBlock { host, blocked });
+            return Ok(());
+        };
+        rows.push(Row::PeerBlock {
+            peer: peer.to_owned(),
+            blocked,
+        });
+        match blocked {
+            true => self.with_all(peer, rows, |pair| pair.step_both(Input::BlockedByUs)),
+            false => Ok(()),
         }
     }
 

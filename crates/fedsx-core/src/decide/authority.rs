@@ -442,9 +442,7 @@ pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, St
             follower, followed, ..
         }) => {
             for (local, peer) in [(follower, followed), (followed, follower)] {
-                if let Some(actor) = state.actor_by_url(local)?
-                    && state.blocks(actor.no, peer)?.any()
-                {
+                if blocked(state, local, peer)? {
                     return Ok(true);
                 }
             }
@@ -455,10 +453,10 @@ pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, St
     }
 }
 
-/// Whether two actors, one of them local, have a block between them.
+/// Whether there is a block between a local actor and another, by either or by the operator.
 pub(super) fn blocked(state: &dyn State, local: &str, peer: &str) -> Result<bool, StateError> {
     match state.actor_by_url(local)? {
-        Some(actor) => Ok(state.blocks(actor.no, peer)?.any()),
+        Some(actor) => Ok(state.blocks(actor.no, peer)?.any() || state.is_peer_blocked(peer)?),
         None => Ok(false),
     }
 }

@@ -212,6 +212,9 @@ impl Here<'_> {
             let draft = self.draft(verified, published_ms, None, followers)?;
             return Ok(Decision::Append(Box::new(draft)));
         }
+        if self.passes_on_blocked(envelope)? {
+            return Ok(Decision::Dropped("it passes on what a blocked actor made"));
+        }
         let effect = match authority::judge(facts, envelope)? {
             Meaning::Plain => None,
             Meaning::Effect(Effect::ActorMoved { actor, target }) => {
@@ -242,6 +245,38 @@ impl Here<'_> {
             new_as_of: self.kept.is_none().then_some(facts.applied),
             ..self.draft(verified, published_ms, effect, followers)?
         })))
+    }
+
+    /// Whether it brings, or names, what an actor made whom the operator blocks: as far as the copy says whose it
+    /// is, or the `id` is known here.
+    fn passes_on_blocked(&self, envelope: &Envelope) -> Result<bool, StateError> {
+        let state = self.facts.state;
+        if envelope.verb != "Announce" {
+            return Ok(false);
+        }
+        let said = envelope.object.embedded().and_then(|object| {
+            let owner = object.get("actor").or_else(|| object.get("attributedTo"));
+            reference(owner).map(str::to_owned)
+        });
+        let owner = match (said, envelope.object.id()) {
+            (None, Some(id)) => match state.actor_of(id)? {
+                Some(actor) => Some(actor),
+                None => self.maker_of(id)?,
+            },
+            (said, _) => said,
+        };
+        owner.map_or(Ok(false), |owner| state.is_peer_blocked(&owner))
+    }
+
+    /// Who brought the object of that `id`, by the first copy that is kept.
+    fn maker_of(&self, id: &str) -> Result<Option<String>, StateError> {
+        let state = self.facts.state;
+        let Some(first) = state.carriers(id, 1)?.first().copied() else {
+            return Ok(None);
+        };
+        let brought = state.activity(&first)?;
+        let brought = brought.filter(|it| it.object_id.as_deref() == Some(id));
+        Ok(brought.map(|it| it.actor))
     }
 
     /// Whether the actor that one moved to says that it is the same; `None` where it has to be asked. Where nobody

@@ -147,15 +147,18 @@ pub enum Control {
         #[n(0)]
         peer: String,
     },
-    /// Nothing goes to or comes from a host any more, or does again.
+    /// Nothing goes to or comes from a host any more, or from one actor there, or does again.
     #[n(7)]
-    HostBlock {
+    InstanceBlock {
         /// Its authority, as it stands in URLs.
         #[n(0)]
         host: String,
         /// Blocked, not let in again.
         #[n(1)]
         blocked: bool,
+        /// The URL of the actor, where not the whole host is meant.
+        #[n(2)]
+        actor: Option<String>,
     },
     /// The server of a peer would not take a local actor's `Follow`: nobody will answer it.
     #[n(18)]
