@@ -321,6 +321,68 @@ async fn a_signature_that_does_not_hold_reads_nothing() {
     assert_eq!(scene.here.state(), before, "who reads changes nothing");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_the_operator_blocks_reads_nothing_that_is_not_for_everybody() {
+    let scene = Scene::new().await;
+    let among = scene.places("followers")[1].clone();
+    let psst = scene.places("direct")[1].clone();
+    let public = scene.places("public")[1].clone();
+    scene.get("carol", &psst).await.ok(AS2);
+    scene.get("bob", &among).await.ok(AS2);
+    for name in ["bob", "carol"] {
+        scene
+            .here
+            .json(["peer", "block", &scene.there.actor_url(name)]);
+        for place in [&psst, &among] {
+            scene.get(name, place).await.refused(403, "blocked");
+        }
+        scene.get(name, &public).await.ok(AS2);
+    }
+    let hidden = scene.places("hidden")[1].clone();
+    scene.get("dave", &hidden).await.ok(AS2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_shows_what_a_private_projection_keeps_of_its_actor() {
+    let scene = Scene::new().await;
+    scene.here.create(&["eve"]);
+    let timeline = |name: &str| {
+        let url = scene.here.actor_url(name);
+        format!("/projections/timeline?key={url}")
+    };
+    let (read, publish) = (scene.token("read"), scene.token("publish"));
+    let own = timeline("alice");
+    let shown = eventually("what alice has written", async || {
+        let shown = read.get_as(&own, "application/json").await;
+        let told = shown.json();
+        (told["state"] != Value::Null && !told["state"].as_array()?.is_empty()).then_some(shown)
+    })
+    .await;
+    shown.ok("application/json");
+    assert_eq!(shown.header("cache-control"), "no-store");
+    assert!(shown.json().get("offset").is_none());
+    // What is somebody else's, or nobody's, can't be told from what is not there.
+    let unknown = read.get("/projections/nowhere").await;
+    unknown.refused(404, "not-found");
+    for path in [
+        timeline("eve"),
+        timeline("nobody"),
+        "/projections/timeline".to_owned(),
+        "/projections/timeline?key=".to_owned(),
+    ] {
+        let answer = read.get(&path).await;
+        answer.refused(404, "not-found");
+        let told = answer.json()["detail"].as_str().map(str::to_owned);
+        let expected = unknown.json()["detail"].as_str().map(str::to_owned);
+        let expected = expected.map(|text| text.replace("nowhere", "timeline"));
+        assert_eq!(told, expected);
+    }
+    publish.get(&own).await.refused(403, "not-authorised");
+    scene.web.get(&own).await.refused(401, "token-required");
+    let none = scene.here.web().with_header("authorization", "Bearer none");
+    none.get(&own).await.refused(401, "token-required");
+}
+
 /// Status and code (or the text) of a GET signed in the older scheme.
 async fn cavage(scene: &Scene, signer: &Ed25519Signer, url: &str, created_s: i64) -> (u16, String) {
     let path = url

@@ -1,18 +1,20 @@
-//! `GET /projections` and `GET /projections/{name}`: what public projections have folded.
+//! `GET /projections` and `GET /projections/{name}`: what projections have folded.
 //!
 //! Design, sections 8.4 and 11. `?key=` asks for one key of a projection that has a state for each,
 //! `?wait=OFFSET` waits until an entry is folded, 10 s at most, so that who published sees it. Invariants:
-//! no offset of the journal goes out, and only public projections do. Deliberately absent: tokens, by
-//! which private ones could be read.
+//! no offset of the journal goes out; of a private projection an actor's token (scope `read`) shows the state under
+//! that actor's own URL, and everything else is as if it were not there.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::{Map, Value};
-use fedsx_node::Overview;
-use http::{HeaderMap, Uri};
+use fedsx_node::{Overview, Scope, no_such_projection};
+use http::HeaderMap;
+use http::request::Parts;
 
 use crate::answer::Outgoing;
+use crate::bearer;
 use crate::negotiate::{DOCUMENT, answered};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -35,19 +37,17 @@ pub(crate) async fn list(
 pub(crate) async fn one(
     State(state): State<HttpState>,
     Path(name): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let media = answered(&headers, DOCUMENT)?;
-    let query = Query::of(&uri);
+    let (parts, _) = request.into_parts();
+    let media = answered(&parts.headers, DOCUMENT)?;
+    let query = Query::of(&parts.uri);
     let key = query.value("key")?.map(|key| key.into_owned());
     let wait = query.value("wait")?.map(|text| offset(&text)).transpose()?;
     let folds = state.node().folds();
-    if !folds.overview(&name)?.is_public {
-        return Err(Problem::new(
-            Code::TokenRequired,
-            "this projection is private; it takes a bearer token",
-        ));
+    let overview = folds.overview(&name)?;
+    if !overview.is_public {
+        reader_owns(&state, &parts, &overview, key.as_deref()).await?;
     }
     if let Some(offset) = wait {
         folds.wait(&name, offset).await?;
@@ -56,9 +56,33 @@ pub(crate) async fn one(
         let answer = node.folds().state(&name, key.as_deref())?;
         let mut document = told(&answer.overview);
         document.insert("state", answer.state);
-        Ok(Outgoing::made(document))
+        let outgoing = Outgoing::made(document);
+        Ok(match answer.overview.is_public {
+            true => outgoing,
+            false => outgoing.for_one(),
+        })
     };
-    Ok(state.read(read).await?.answer(&headers, media))
+    Ok(state.read(read).await?.answer(&parts.headers, media))
+}
+
+/// Whether the state asked for is the one of a private projection that who asks may see.
+async fn reader_owns(
+    state: &HttpState,
+    parts: &Parts,
+    private: &Overview,
+    key: Option<&str>,
+) -> Result<(), Problem> {
+    if !bearer::is_shown(parts) {
+        return Err(Problem::new(
+            Code::TokenRequired,
+            "this projection is private; it takes a bearer token",
+        ));
+    }
+    let actor = bearer::actor(state, parts, Scope::Read, None).await?;
+    match private.is_keyed && key == Some(&*actor.url) {
+        true => Ok(()),
+        false => Err(no_such_projection(&private.name).into()),
+    }
 }
 
 fn told(overview: &Overview) -> Map {

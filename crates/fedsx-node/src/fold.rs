@@ -330,13 +330,15 @@ impl Folds {
 
     fn named(&self, name: &str) -> Result<Arc<Active>, Refusal> {
         let found = self.0.active().get(name).cloned();
-        found.ok_or_else(|| {
-            Refusal::new(
-                Code::NotFound,
-                format!("there is no projection `{name}` here"),
-            )
-        })
+        found.ok_or_else(|| no_such_projection(name))
     }
+}
+
+/// What is answered of a projection that is not here, and of one that may not be seen.
+#[must_use]
+pub fn no_such_projection(name: &str) -> Refusal {
+    let why = format!("there is no projection `{name}` here");
+    Refusal::new(Code::NotFound, why)
 }
 
 /// While it lives, what is folded is committed at once.

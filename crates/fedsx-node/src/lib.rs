@@ -59,7 +59,7 @@ pub use explain::{Explanation, Found, Standing};
 pub use export::Exporter;
 pub use fedsx_store::projections::Failure;
 pub use fedsx_store::vault::{Scope, Token, TokenText};
-pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX};
+pub use fold::{Answer, FoldFailed, Folds, Overview, WAIT_MAX, no_such_projection};
 pub use import::{Import, Importer};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use keys::Rotation;
