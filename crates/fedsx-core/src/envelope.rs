@@ -213,6 +213,12 @@ impl Envelope {
     }
 }
 
+/// The object that an activity embeds.
+#[must_use]
+pub fn object_of(activity: &Map) -> Option<&Map> {
+    activity.get("object").and_then(Value::as_map)
+}
+
 /// How deep, and how many, of the objects that stand within one another are looked at.
 const EMBEDDED: usize = 16;
 

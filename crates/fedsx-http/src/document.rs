@@ -10,6 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::definition::Kind;
+use fedsx_core::envelope::object_of;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Authority};
 use fedsx_core::tombstone::tombstone;
@@ -160,7 +161,7 @@ fn definition(node: &Node, digest: &Digest) -> Result<Option<Outgoing>, Problem>
             return Ok(None);
         }
         let create = create.map()?;
-        let object = create.get("object").and_then(Value::as_map);
+        let object = object_of(&create);
         return Ok(object.cloned().map(Outgoing::named));
     }
     let registry = node.registry();

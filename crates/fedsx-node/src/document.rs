@@ -8,17 +8,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fedsx_core::actor::list_keys;
-use fedsx_core::cid::Cid;
 use fedsx_core::context;
-use fedsx_core::decide::publish::{Publishing, publish};
-use fedsx_core::entry::{ActorNo, Effect, Side};
+use fedsx_core::entry::{ActorNo, Effect};
 use fedsx_core::key::KeyRecord;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
-use fedsx_store::{Answer, Appended, Priority};
+use fedsx_store::Appended;
 
-use crate::{Known, Node, Published, fault};
+use crate::publish::{Making, Queued};
+use crate::{Node, Published, fault};
 
 /// Held while an actor's next activity is signed and queued, so that times, places and keys agree.
 #[derive(Debug)]
@@ -74,18 +73,15 @@ impl Node {
         change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
     ) -> Result<Published, Refusal> {
         let pen = self.pen_of(actor.no)?;
-        let (answer, mut published) = self.queue_update(actor, &pen, change)?;
+        let Queued {
+            answer, published, ..
+        } = self.queue_update(actor, &pen, change)?;
         let outcome = answer.wait().await;
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
         // From here on the actor's row says it, or it never came to be.
         pen.queued.take_if(|(update, _)| *update == published.id);
         match outcome.map_err(fault::append)? {
-            Appended::New { offset, joined } => {
-                let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
-                published.seq = outbox.map_or(0, |joined| joined.seq);
-                published.offset = offset;
-                Ok(published)
-            }
+            Appended::New { offset, joined } => Ok(published.placed(offset, &joined)),
             Appended::Replay => Err(fault::internal(
                 "a fresh Update was a replay",
                 &published.cid,
@@ -98,7 +94,7 @@ impl Node {
         actor: &Actor,
         pen: &Mutex<Pen>,
         change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
-    ) -> Result<(Answer, Published), Refusal> {
+    ) -> Result<Queued, Refusal> {
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
         let uuid = self.uuid()?.hyphenated().to_string();
         let id = format!("{}/activities/{uuid}", actor.url);
@@ -122,33 +118,18 @@ impl Node {
             ("type", Value::from("Update")),
             ("object", amended.document.clone().into()),
         ]);
-        let (signer, key) = self.signing_key(&before)?;
-        let publishing = Publishing {
-            actor: &actor.url,
-            no: actor.no,
+        let making = Making {
+            actor,
             document: &document,
-            activity_uuid: &uuid,
-            object_uuid: &uuid,
-            published_ms,
-            signer: &*signer,
-            multikey: key.key.multibase(),
-            registry: &self.registry(),
+            object_uuid: uuid.clone(),
+            uuid,
             own: Some(&own),
             derivation: None,
+            registry: self.registry(),
         };
-        let known = Known(self);
-        let draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
-        let published = Published {
-            id: id.clone(),
-            cid: Cid::of_document(draft.activity.digest),
-            seq: 0,
-            offset: 0,
-        };
-        let queued = self.0.writer.append(draft, Priority::Local);
-        let answer = queued.map_err(fault::append)?;
-        pen.last_ms = published_ms;
+        let queued = self.queue_at(&mut pen, published_ms, &before, &making, Vec::new())?;
         pen.queued = Some((id, amended));
-        Ok((answer, published))
+        Ok(queued)
     }
 
     /// An actor's document as of what is queued.

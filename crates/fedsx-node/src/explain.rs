@@ -6,6 +6,7 @@
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::definition::Kind;
 use fedsx_core::entry::{Control, Effect, Mark, Subject};
+use fedsx_core::envelope::object_of;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Kept, Outcome, Waiting};
 use fedsx_core::time::format_rfc3339_ms;
@@ -307,7 +308,7 @@ impl Node {
 }
 
 fn kind_of_object(act: &Map) -> Option<Kind> {
-    let object = act.get("object").and_then(Value::as_map)?;
+    let object = object_of(act)?;
     Kind::parse(object.get("type")?.as_str()?)
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::publish::{Publishing, publish};
 use fedsx_core::decide::schema::Circumstances;
-use fedsx_core::entry::{Authenticated, Effect, LogId, Side};
+use fedsx_core::entry::{Authenticated, Effect, Joined, LogId, Side};
 use fedsx_core::key::{Ed25519Signer, KeyRecord};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Registry;
@@ -15,6 +15,7 @@ use fedsx_core::value::Map;
 use fedsx_store::{Answer, AppendError, Appended, Priority};
 use uuid::{Builder, Uuid};
 
+use crate::document::Pen;
 use crate::erasure::is_deletion;
 use crate::programs::Question;
 use crate::{Known, Node, fault};
@@ -39,16 +40,29 @@ pub struct Published {
     pub offset: u64,
 }
 
+impl Published {
+    /// The same, where it was appended.
+    pub(crate) fn placed(self, offset: u64, joined: &[Joined]) -> Self {
+        let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
+        let seq = outbox.map_or(0, |joined| joined.seq);
+        Self {
+            seq,
+            offset,
+            ..self
+        }
+    }
+}
+
 /// An activity in the making: all but its instant.
-struct Making<'a> {
-    actor: &'a Actor,
-    document: &'a Map,
-    uuid: String,
-    object_uuid: String,
+pub(crate) struct Making<'a> {
+    pub(crate) actor: &'a Actor,
+    pub(crate) document: &'a Map,
+    pub(crate) uuid: String,
+    pub(crate) object_uuid: String,
     /// Given where the server itself says what becomes of the actor.
-    own: Option<&'a Effect>,
-    derivation: Option<&'a Derivation>,
-    registry: Arc<Registry>,
+    pub(crate) own: Option<&'a Effect>,
+    pub(crate) derivation: Option<&'a Derivation>,
+    pub(crate) registry: Arc<Registry>,
 }
 
 impl Making<'_> {
@@ -93,9 +107,9 @@ pub(crate) enum Origin<'a> {
 }
 
 /// An activity that waits to be written.
-struct Queued {
-    answer: Answer,
-    published: Published,
+pub(crate) struct Queued {
+    pub(crate) answer: Answer,
+    pub(crate) published: Published,
     /// Whether the registry has to be brought up after it.
     defines: bool,
     /// Whether something is to be erased after it.
@@ -189,7 +203,7 @@ impl Node {
             };
             let definitions = self.judge_own(&making).await?;
             let queued = self.queue(&making, definitions)?;
-            let mut published = queued.published;
+            let published = queued.published;
             let answered = queued.answer.wait().await;
             if answered.is_err() && making.ends() {
                 // It did not come to be.
@@ -198,16 +212,13 @@ impl Node {
             }
             match answered {
                 Ok(Appended::New { offset, joined }) => {
-                    let outbox = joined.iter().find(|joined| joined.log.side == Side::Outbox);
-                    published.seq = outbox.map_or(0, |joined| joined.seq);
-                    published.offset = offset;
                     if queued.defines {
                         self.take_up_definitions()?;
                     }
                     if queued.deletes {
                         self.deleted().await;
                     }
-                    return Ok(published);
+                    return Ok(published.placed(offset, &joined));
                 }
                 Ok(Appended::Replay) => {
                     let digest = published.cid.digest;
@@ -265,7 +276,19 @@ impl Node {
             true => making.actor.keys.clone(),
             false => self.keys_at(&pen, making.actor.no)?,
         };
-        let (signer, key) = self.signing_key(&keys)?;
+        self.queue_at(&mut pen, published_ms, &keys, making, definitions)
+    }
+
+    /// Signs and queues at an instant that the pen gave, with the newest of the keys that are in force then.
+    pub(crate) fn queue_at(
+        &self,
+        pen: &mut Pen,
+        published_ms: i64,
+        keys: &[KeyRecord],
+        making: &Making<'_>,
+        definitions: Vec<Digest>,
+    ) -> Result<Queued, Refusal> {
+        let (signer, key) = self.signing_key(keys)?;
         let known = Known(self);
         let publishing = making.publishing(published_ms, (&signer, key));
         let mut draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;

@@ -1,8 +1,9 @@
 //! The read side of definitions: what became active, in order, and the objects themselves.
 
 use fedsx_core::cid::Digest;
+use fedsx_core::envelope::object_of;
 use fedsx_core::state::{At, Defined};
-use fedsx_core::value::{Map, Value};
+use fedsx_core::value::Map;
 
 use crate::engine::prefix_end;
 use crate::index;
@@ -40,7 +41,7 @@ impl View {
     /// As above.
     pub fn definition_object(&self, defined: &Defined) -> Result<Option<Map>, ReadError> {
         let document = self.at(defined.at)?.map()?;
-        Ok(document.get("object").and_then(Value::as_map).cloned())
+        Ok(object_of(&document).cloned())
     }
 
     /// The newest `Create` that embeds the definition of that digest and made it active.

@@ -11,7 +11,7 @@ use crate::decide::authority::{self, Meaning, is_definition};
 use crate::decide::{DecideError, Draft, Facts, erase};
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorKind, Authenticated, Effect, LogId, Visibility};
-use crate::envelope::{Document, Envelope, Recipients, reference};
+use crate::envelope::{Document, Envelope, Recipients, object_of, reference};
 use crate::evidence::Verified;
 use crate::key::Signer;
 use crate::limits;
@@ -358,7 +358,7 @@ impl Publishing<'_> {
 
 /// A Tombstone says when its object was deleted: now.
 fn date_tombstone(map: &mut Map, published: &str) {
-    let object = map.get("object").and_then(Value::as_map);
+    let object = object_of(map);
     let is_it = |object: &&Map| object.get("type").and_then(Value::as_str) == Some("Tombstone");
     if let Some(mut tombstone) = object.filter(is_it).cloned() {
         tombstone.insert("deleted", published);

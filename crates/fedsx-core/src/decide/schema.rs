@@ -15,6 +15,7 @@ use crate::cid::{Cid, Digest};
 use crate::decide::authority::is_definition;
 use crate::definition::{Body, Kind};
 use crate::entry::{Authenticated, Visibility};
+use crate::envelope::object_of;
 use crate::refusal::{Code, Refusal};
 use crate::registry::{Active, Authority, Registry, Verb};
 use crate::value::{Map, Value};
@@ -86,7 +87,7 @@ impl<'a> Judges<'a> {
             return nothing;
         }
         let verb = act.get("type").and_then(Value::as_str);
-        let object = act.get("object").and_then(Value::as_map);
+        let object = object_of(act);
         let host_type = object.and_then(|object| types::named(registry, object));
         let kind = object.and_then(|object| object.get("type")?.as_str());
         let object = kind.and_then(|kind| registry.resolve(Kind::Object, kind, None));
@@ -102,7 +103,7 @@ impl<'a> Judges<'a> {
     /// alone, and by compiling it, so that no definition can keep its own correction out.
     #[must_use]
     pub fn of_own(registry: &'a Registry, act: &Map) -> Self {
-        let object = act.get("object").and_then(Value::as_map);
+        let object = object_of(act);
         if !object.is_some_and(is_definition) || act.get("type") != Some(&Value::from("Create")) {
             return Self::of(registry, act);
         }
@@ -178,7 +179,7 @@ impl<'a> Judges<'a> {
             let judged = fuel.demand(schema, act, active);
             self.excuse(judged.map_err(|why| Refusal::new(Code::Schema, why)))?;
         }
-        if let Some(object) = act.get("object").and_then(Value::as_map) {
+        if let Some(object) = object_of(act) {
             self.excuse(self.judge_object(object, &mut fuel))?;
             if let Some(by) = self.host_type {
                 let judged = types::judge(self.registry, object, by, &mut fuel);

@@ -19,7 +19,7 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Authority;
 use fedsx_core::state::{Kept, Waiting};
 use fedsx_core::trust::{Declined, Offer, Trust};
-use fedsx_core::value::{Map, Value};
+use fedsx_core::value::Map;
 use fedsx_discovery::document::Fetched;
 use fedsx_discovery::pool::Purpose;
 use futures_util::StreamExt as _;
@@ -342,6 +342,6 @@ impl Node {
 
 /// What a `Create` embeds.
 fn object_of(create: &Map) -> Map {
-    let object = create.get("object").and_then(Value::as_map);
+    let object = fedsx_core::envelope::object_of(create);
     object.cloned().unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::definition::{Definition, Kind};
 use fedsx_core::entry::Effect;
-use fedsx_core::envelope::Recipients;
+use fedsx_core::envelope::{Recipients, object_of};
 use fedsx_core::projection::Shown;
 use fedsx_core::state::Actor;
 use fedsx_core::trigger::{
@@ -142,9 +142,7 @@ impl Walker {
         match &activity.effect {
             Some(Effect::Defined { kind, .. }) => {
                 let object = match kind {
-                    Kind::Trigger | Kind::Subscription => {
-                        entry.map()?.get("object").and_then(Value::as_map).cloned()
-                    }
+                    Kind::Trigger | Kind::Subscription => object_of(&entry.map()?).cloned(),
                     _ => None,
                 };
                 self.define(*kind, entry, object, entry.header.offset)?;
