@@ -117,6 +117,11 @@ fn store_failure(
 ) -> anyhow::Error {
     let what = "the journal can't be written, so nothing more is accepted";
     match outcome {
+        Ok(Err(error @ WriterError::Engine(_))) => {
+            let what = "the index can't be written, so nothing more is accepted; the journal has \
+                        all that was answered, and the next start applies it";
+            anyhow::Error::new(error).context(what)
+        }
         Ok(Err(error)) => anyhow::Error::new(error).context(what),
         Ok(Ok(())) | Err(_) => anyhow::anyhow!(what),
     }

@@ -129,9 +129,9 @@ impl Engine for FjallEngine {
         writes
             .durability(Some(PersistMode::Buffer))
             .commit()
-            .map_err(|source| EngineError::Commit {
+            .map_err(|error| EngineError::Commit {
                 kind: KIND,
-                source: Box::new(source),
+                source: why(&self.dir, error),
             })
     }
 
@@ -141,9 +141,32 @@ impl Engine for FjallEngine {
         if sync_logs(&self.dir).map_err(|error| failed(error.into()))? == 0 {
             self.database
                 .persist(PersistMode::SyncData)
-                .map_err(|error| failed(error.into()))?;
+                .map_err(|error| failed(why(&self.dir, error)))?;
         }
         Ok(())
+    }
+}
+
+/// Why nothing more is written. Once a write in the background has failed, fjall says only that it refuses every other
+/// one; so the disk is asked what is wrong with it, which it says again as long as it is so.
+fn why(dir: &Path, error: fjall::Error) -> Box<dyn Error + Send + Sync> {
+    if !matches!(error, fjall::Error::Poisoned) {
+        return error.into();
+    }
+    match probe(dir) {
+        Err(error) => error.into(),
+        Ok(()) => "an earlier write failed, and the disk takes writes again: start it again".into(),
+    }
+}
+
+/// Writes a file as long as what fjall may have to write at once, and removes it.
+fn probe(dir: &Path) -> io::Result<()> {
+    let path = dir.join("probe");
+    let length = usize::try_from(MEMTABLE_BYTES).expect("a few MiB");
+    let written = fs::write(&path, vec![0; length]).and_then(|()| File::open(&path)?.sync_all());
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
+        _ => written,
     }
 }
 
@@ -188,7 +211,22 @@ impl fmt::Debug for FjallEngine {
 
 #[cfg(test)]
 mod tests {
-    use super::{FjallEngine, sync_logs};
+    use std::path::Path;
+
+    use super::{FjallEngine, sync_logs, why};
+
+    #[test]
+    fn what_is_wrong_with_the_disk_is_told_and_nothing_is_left_of_asking() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let poisoned = |dir: &Path| why(dir, fjall::Error::Poisoned).to_string();
+        let told = poisoned(dir.path());
+        assert!(told.contains("an earlier write failed"), "{told}");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("reads").count(), 0);
+        let told = poisoned(&dir.path().join("gone"));
+        assert!(told.contains("No such file or directory"), "{told}");
+        let other = why(dir.path(), fjall::Error::Locked).to_string();
+        assert!(other.contains("Locked"), "{other}");
+    }
 
     #[test]
     fn the_logs_are_where_flush_looks_for_them() {
