@@ -16,7 +16,7 @@ use crate::entry::{
     Activity, ActorNo, Authenticated, Effect, FollowRef, Header, Side, Subject, Visibility,
 };
 use crate::export::Between;
-use crate::follow::{Direction, Input, Which};
+use crate::follow::{Direction, Input, Times, Which};
 use crate::key::KeyRecord;
 use crate::state::{Actor, At, Defined, Deleted, Row, Seen, State, StateError};
 
@@ -31,6 +31,10 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
     let moment = Moment {
         state,
         now_ms: header.received_ms,
+        published_ms: match &header.subject {
+            Subject::Activity(activity) => activity.published_ms,
+            Subject::Control(_) => header.received_ms,
+        },
         offset: header.offset,
     };
     match &header.subject {
@@ -175,10 +179,19 @@ fn logs(
 struct Moment<'a> {
     state: &'a dyn State,
     now_ms: i64,
+    /// When the activity was said.
+    published_ms: i64,
     offset: u64,
 }
 
 impl Moment<'_> {
+    const fn times(&self) -> Times {
+        Times {
+            published_ms: self.published_ms,
+            now_ms: self.now_ms,
+        }
+    }
+
     fn effect(
         &self,
         activity: &Activity,
@@ -281,20 +294,24 @@ impl Moment<'_> {
 
     /// An actor that deleted itself, local or not.
     fn gone(&self, actor: &str, rows: &mut Vec<Row>) -> Result<(), StateError> {
-        if let Some(local) = self.state.actor_by_url(actor)? {
+        let local = self.state.actor_by_url(actor)?;
+        if self.state.deleted(actor, actor)?.is_none() {
             // What it said goes as well.
+            let kind = local.as_ref().map(|local| local.kind.as_str().to_owned());
             rows.push(Row::Deleted(Deleted {
                 id: actor.to_owned(),
                 owner: actor.to_owned(),
-                former_type: Some(local.kind.as_str().to_owned()),
+                former_type: kind,
                 offset: self.offset,
                 deleted_ms: self.now_ms,
             }));
-            rows.push(Row::Actor(Actor {
+        }
+        rows.extend(local.map(|local| {
+            Row::Actor(Actor {
                 gone_ms: Some(self.now_ms),
                 ..local
-            }));
-        }
+            })
+        }));
         self.peer_gone(actor, rows)
     }
 

@@ -91,6 +91,30 @@ pub struct Relation {
     /// leaves the new one to be answered.
     #[n(8)]
     pub accepted: Option<String>,
+    /// When the newest `Follow` or `Undo` of it was said, Unix milliseconds: a `Follow` that was said before and comes
+    /// behind it says nothing any more.
+    #[n(9)]
+    pub said_ms: Option<i64>,
+}
+
+/// When an input was said, and when it came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Times {
+    /// Its `published`, Unix milliseconds; where it has none, when it came.
+    pub published_ms: i64,
+    /// When it came, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+impl Times {
+    /// Said and come at once.
+    #[must_use]
+    pub const fn at(now_ms: i64) -> Self {
+        Self {
+            published_ms: now_ms,
+            now_ms,
+        }
+    }
 }
 
 /// What happens to a relation. Which follow an answer means is given by its `id`, by the pair (the
@@ -184,10 +208,11 @@ pub fn step(
     manual: bool,
     relation: &Relation,
     input: Input<'_>,
-    now_ms: i64,
+    times: Times,
 ) -> Outcome {
+    let now_ms = times.now_ms;
     match input {
-        Input::Follow { id } => follow(direction, manual, relation, id, now_ms),
+        Input::Follow { id } => follow(direction, manual, relation, id, times),
         Input::Accept(which) if relation.is_meant(which) => {
             let mut next = relation.clone();
             next.accepted = None;
@@ -199,7 +224,7 @@ pub fn step(
         }
         Input::Reject(which) if relation.is_meant(which) => changed(relation.ended(now_ms), None),
         Input::Undo(which) if relation.is_meant(which) => {
-            let ended = relation.ended(now_ms);
+            let ended = relation.ended(now_ms).said(times);
             match which.id {
                 // Meant by the pair: a follow under the id that stands beside it may still come.
                 Some(id) if relation.id.as_deref() != Some(id) => {
@@ -208,7 +233,7 @@ pub fn step(
                 _ => changed(ended, None),
             }
         }
-        Input::Undo(which) => early_undo(relation, which, now_ms),
+        Input::Undo(which) => early_undo(relation, which, times),
         Input::Accept(which) => late_accept(relation, which, now_ms),
         Input::Reject(which) if which.id.is_some() && relation.accepted.as_deref() == which.id => {
             let mut next = relation.clone();
@@ -235,17 +260,22 @@ fn follow(
     manual: bool,
     relation: &Relation,
     id: &str,
-    now_ms: i64,
+    times: Times,
 ) -> Outcome {
-    if relation
-        .early_undo
-        .as_ref()
-        .is_some_and(|undo| undo.id == id && now_ms < undo.until_ms)
+    let now_ms = times.now_ms;
+    let is_old = relation
+        .said_ms
+        .is_some_and(|said_ms| times.published_ms < said_ms);
+    if is_old
+        || relation
+            .early_undo
+            .as_ref()
+            .is_some_and(|undo| undo.id == id && now_ms < undo.until_ms)
         || relation.previous.as_deref() == Some(id)
     {
         return ignored(relation);
     }
-    let mut next = relation.clone();
+    let mut next = relation.clone().said(times);
     if next.id.as_deref() != Some(id) {
         if direction == Direction::Following && next.phase == Phase::Accepted {
             next.accepted = next.accepted.or_else(|| next.id.clone());
@@ -275,11 +305,12 @@ fn late_accept(relation: &Relation, which: Which<'_>, now_ms: i64) -> Outcome {
     changed(next, None)
 }
 
-fn early_undo(relation: &Relation, which: Which<'_>, now_ms: i64) -> Outcome {
+fn early_undo(relation: &Relation, which: Which<'_>, times: Times) -> Outcome {
     match which.id {
         // Naming a follow that was replaced or has ended already says nothing new.
         Some(id) if relation.previous.as_deref() != Some(id) => {
-            changed(relation.clone().remembering(id, now_ms), None)
+            let next = relation.clone().said(times);
+            changed(next.remembering(id, times.now_ms), None)
         }
         _ => ignored(relation),
     }
@@ -347,7 +378,15 @@ impl Relation {
             shared_inbox: None,
             refused: None,
             accepted: None,
+            said_ms: self.said_ms,
         }
+    }
+
+    /// The newest word. A clock that was ahead keeps out nothing that is said once it is right.
+    fn said(mut self, times: Times) -> Self {
+        let said_ms = times.published_ms.min(times.now_ms);
+        self.said_ms = self.said_ms.max(Some(said_ms));
+        self
     }
 
     fn remembering(mut self, id: &str, now_ms: i64) -> Self {

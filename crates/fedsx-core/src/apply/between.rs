@@ -4,7 +4,7 @@
 use super::Moment;
 use crate::entry::ActorNo;
 use crate::export;
-use crate::follow::{Direction, Input, Owed, Phase, Relation, step};
+use crate::follow::{Direction, Input, Owed, Phase, Relation, Times, step};
 use crate::state::{Actor, Blocks, Follower, Row, StateError};
 
 /// All that is between one local actor and one peer.
@@ -20,7 +20,7 @@ struct Between {
 pub(super) struct Pair<'a> {
     actor: Actor,
     peer: &'a str,
-    now_ms: i64,
+    times: Times,
     before: Between,
     relations: [Relation; 2],
     pub(super) blocks: Blocks,
@@ -43,7 +43,7 @@ impl<'a> Pair<'a> {
         Ok(Self {
             actor,
             peer,
-            now_ms: moment.now_ms,
+            times: moment.times(),
             relations: [before.follower.clone(), before.following.clone()],
             blocks: before.blocks,
             owed: before.owed.clone(),
@@ -70,14 +70,9 @@ impl<'a> Pair<'a> {
 
     /// Steps the table; true when the input was ignored.
     pub(super) fn step(&mut self, direction: Direction, input: Input<'_>) -> bool {
-        let (manual, now_ms) = (self.actor.manual_approval, self.now_ms);
-        let outcome = step(
-            direction,
-            manual,
-            self.relation_mut(direction),
-            input,
-            now_ms,
-        );
+        let (manual, times) = (self.actor.manual_approval, self.times);
+        let relation = self.relation_mut(direction);
+        let outcome = step(direction, manual, relation, input, times);
         if direction == Direction::Follower && outcome.relation.phase == Phase::None {
             // Nobody waits any more for the Accept of a follow that has ended.
             self.owed

@@ -8,7 +8,7 @@ use crate::decide::Facts;
 use crate::definition::{Definition, Kind, is_name};
 use crate::entry::{Activity, ActorNo, Authenticated, Effect, FollowRef, Role};
 use crate::envelope::{Envelope, Object, reference};
-use crate::follow::{Direction, Input, Phase, Which, step};
+use crate::follow::{Direction, Input, Phase, Times, Which, step};
 use crate::limits;
 use crate::refusal::{Code, Refusal};
 use crate::state::{State, StateError};
@@ -419,7 +419,7 @@ fn means_something(
                 actor.manual_approval,
                 &relation,
                 input,
-                facts.now_ms,
+                Times::at(facts.now_ms),
             );
             // An undo that comes early is remembered only where a follow could still come.
             let owed = !facts.state.owed(actor.no, peer)?.is_empty();

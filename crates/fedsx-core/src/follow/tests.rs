@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 
-use super::{Direction, Input, Outcome, Owed, Phase, Relation, Which, step};
+use super::{Direction, Input, Outcome, Owed, Phase, Relation, Times, Which, step};
 
-const NOW: i64 = 1_000;
+const NOW_MS: i64 = 1_000;
+const NOW: Times = Times::at(NOW_MS);
 
 fn standing(phase: Phase) -> Relation {
     let id = (phase != Phase::None).then(|| "f1".to_owned());
@@ -150,7 +151,7 @@ fn an_undo_that_came_early_swallows_its_follow_for_six_hours() {
         false,
         &undone,
         follow,
-        NOW + 6 * 3_600_000 - 1,
+        Times::at(NOW_MS + 6 * 3_600_000 - 1),
     );
     assert!(early.ignored);
     let late = step(
@@ -158,7 +159,7 @@ fn an_undo_that_came_early_swallows_its_follow_for_six_hours() {
         false,
         &undone,
         follow,
-        NOW + 6 * 3_600_000,
+        Times::at(NOW_MS + 6 * 3_600_000),
     );
     assert_eq!(late.relation.phase, Phase::Pending);
 }
@@ -206,6 +207,32 @@ fn a_follow_said_again_is_open_once_the_accepted_one_is_rejected() {
         NOW,
     );
     assert!(late.ignored);
+}
+
+#[test]
+fn an_older_follow_says_nothing_behind_a_newer_one_or_its_undo() {
+    let direction = Direction::Follower;
+    let said = |relation: &Relation, input, published_ms, now_ms| {
+        let times = Times {
+            published_ms,
+            now_ms,
+        };
+        step(direction, false, relation, input, times)
+    };
+    let (older, newer) = (Input::Follow { id: "f1" }, Input::Follow { id: "f2" });
+    let undo = Input::Undo(by_id("f2"));
+    let asked = said(&Relation::default(), newer, 20, 100).relation;
+    assert!(said(&asked, older, 10, 101).ignored);
+    let undone = said(&asked, undo, 30, 102).relation;
+    assert!(said(&undone, older, 10, 103).ignored);
+    // The Undo came first of all.
+    let early = said(&Relation::default(), undo, 30, 100).relation;
+    assert!(said(&early, older, 10, 101).ignored);
+    // What is said later counts, also by a clock that was ahead when it said the last word.
+    let again = Input::Follow { id: "f3" };
+    assert!(!said(&undone, again, 31, 104).ignored);
+    let ahead = said(&asked, undo, 5_000, 102).relation;
+    assert!(!said(&ahead, again, 103, 103).ignored);
 }
 
 fn any_input() -> impl Strategy<Value = Input<'static>> {

@@ -13,6 +13,8 @@ mod profile;
 mod projections;
 mod triggers;
 
+use std::time::Duration;
+
 use fedsx_core::cid::Cid;
 use fedsx_core::entry::LogId;
 use fedsx_core::follow::{Direction, Phase};
@@ -389,4 +391,25 @@ async fn what_is_published_verifies_for_a_third_party() {
         .expect("verifies");
     let json = fedsx_core::notation::write(Notation::Json, &Value::Map(document));
     assert!(json.len() < 4_096);
+}
+
+#[tokio::test]
+async fn a_follow_that_comes_behind_a_newer_one_and_its_undo_says_nothing() {
+    let net = Net::default();
+    let (a, b) = followed(&net).await;
+    let follow = || {
+        let follow = b.raw("bob", "Follow", ALICE.into(), ALICE);
+        net.pass(Duration::from_secs(1));
+        follow
+    };
+    let (older, newer) = (follow(), follow());
+    let undo = b.raw("bob", "Undo", newer.clone().into(), ALICE);
+    for activity in [&newer, &undo, &older] {
+        a.receive(None, activity).await.expect("taken");
+    }
+    assert_eq!(phase(&a, "alice", Direction::Follower, BOB), Phase::None);
+    net.pass(Duration::from_secs(1));
+    a.receive(None, &follow()).await.expect("taken");
+    assert_ne!(phase(&a, "alice", Direction::Follower, BOB), Phase::None);
+    a.close_and_compare();
 }
