@@ -1,7 +1,8 @@
 //! Expansion: from a published entry to an item per recipient, in chunks, in the order of the journal.
 //!
 //! Invariant: what an entry expands to is a function of the journal up to its offset (followers as of
-//! then, who is named), less whom a later entry has blocked or parted from; addresses that have to be
+//! then, who is named), less whom a later entry has blocked or parted from; what takes something back goes to whoever
+//! was a follower since that, parted or not; addresses that have to be
 //! looked up are looked up when sending. So expanding it again, after a crash or into a rebuilt index,
 //! gives the same items. Memory holds one chunk, and a number for each shared inbox of the entry.
 //! Design, section 9.1.
@@ -37,8 +38,8 @@ pub struct Expander<O> {
     options: DeliveryOptions,
     /// The entry being expanded.
     offset: u64,
-    /// Its shared inboxes so far, by hash.
-    shared: HashSet<u64>,
+    /// Its shared inboxes so far, and who has parted, by hash.
+    sent: HashSet<u64>,
 }
 
 /// One chunk of an entry.
@@ -60,7 +61,7 @@ impl<O: Outbound> Expander<O> {
             deliveries,
             options,
             offset: 0,
-            shared: HashSet::new(),
+            sent: HashSet::new(),
         }
     }
 
@@ -84,7 +85,7 @@ impl<O: Outbound> Expander<O> {
         };
         if self.offset != fan_out.offset {
             self.offset = fan_out.offset;
-            self.shared = HashSet::new();
+            self.sent = HashSet::new();
         }
         let mut chunk = Chunk {
             entry: fan_out,
@@ -99,9 +100,9 @@ impl<O: Outbound> Expander<O> {
         let mut local = Vec::new();
         if entry.followers {
             let cursor = chunk.entry.cursor.clone();
-            let (followers, next) =
-                self.outbound
-                    .followers(actor, offset, cursor, self.options.chunk)?;
+            let range = entry.takes_back.unwrap_or(offset)..=offset;
+            let limit = self.options.chunk;
+            let (followers, next) = self.outbound.followers(actor, range, cursor, limit)?;
             for follower in followers {
                 self.follower(&mut chunk, &mut local, &entry, follower)?;
             }
@@ -136,11 +137,14 @@ impl<O: Outbound> Expander<O> {
         entry: &Entry,
         follower: Follower,
     ) -> Result<(), Fault> {
-        let actor = chunk.entry.actor;
+        let (actor, offset) = (chunk.entry.actor, chunk.entry.offset);
+        let mut has_parted = false;
         if follower.until.is_some() {
             // It has ended since; if it began again, what was missed in between is not.
             let standing = self.outbound.standing(actor, &follower.peer)?;
-            if standing.blocked || standing.follows_since.is_none() {
+            has_parted = standing.follows_since.is_none();
+            let is_present = standing.follows_since.is_some_and(|since| since <= offset);
+            if standing.blocked || is_present || has_parted && entry.takes_back.is_none() {
                 return Ok(());
             }
         }
@@ -151,12 +155,16 @@ impl<O: Outbound> Expander<O> {
             .shared_inbox
             .filter(|shared| same_host(shared, &follower.peer));
         let (recipient, inbox) = match shared {
+            // Nobody asks again whether it follows.
+            _ if has_parted => (Recipient::Named(follower.peer), inbox),
             Some(shared) => (Recipient::Shared(follower.peer), shared),
             None => (Recipient::Follower(follower.peer), inbox),
         };
         let item = self.item(entry, recipient, Some(inbox));
         let hash = item.recipient_hash();
-        if matches!(item.recipient, Recipient::Shared(_)) && !self.shared.insert(hash) {
+        // One may have been a follower twice, and many are behind a shared inbox.
+        let is_once = matches!(item.recipient, Recipient::Follower(_));
+        if !is_once && !self.sent.insert(hash) {
             return Ok(());
         }
         let host = item.inbox.as_deref().and_then(lane_of);
@@ -200,6 +208,9 @@ impl<O: Outbound> Expander<O> {
             .filter(|inbox| host.is_some() && lane_of(inbox) == host);
         let item = self.item(entry, Recipient::Named(peer.to_owned()), inbox);
         let hash = item.recipient_hash();
+        if self.sent.contains(&hash) {
+            return Ok(());
+        }
         chunk.push(host, hash, item);
         Ok(())
     }

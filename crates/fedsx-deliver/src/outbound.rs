@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::ops::RangeInclusive;
 
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::ActorNo;
@@ -48,6 +49,8 @@ pub struct Entry {
     pub hidden: Vec<String>,
     /// Whether it goes to the blocked as well: what ends a relation does.
     pub past_blocks: bool,
+    /// Of a `Delete`: the offset of what it takes back. Who was a follower at any time since may have that.
+    pub takes_back: Option<u64>,
 }
 
 /// A peer, seen from a local actor.
@@ -131,14 +134,14 @@ pub trait Outbound: Send + Sync + 'static {
     /// [`Fault`]; so for all of these.
     fn entry(&self, offset: u64, actor: ActorNo) -> Result<Option<Entry>, Fault>;
 
-    /// Those who were followers of `actor` at `offset`, from `cursor` on, at most `limit`.
+    /// Those who were followers of `actor` at some time in a range of offsets, from `cursor` on, at most `limit`.
     ///
     /// # Errors
     /// [`Fault`].
     fn followers(
         &self,
         actor: ActorNo,
-        offset: u64,
+        range: RangeInclusive<u64>,
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Followers, Fault>;

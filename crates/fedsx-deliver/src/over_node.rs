@@ -5,22 +5,25 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use fedsx_core::audience::parts;
 use fedsx_core::cid::Digest;
-use fedsx_core::entry::{ActorNo, Control, Effect, LogId, Subject};
+use fedsx_core::entry::{Activity, ActorNo, Control, Effect, LogId, Subject};
 use fedsx_core::envelope::Recipients;
 use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::sign_rfc9421;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
+use fedsx_core::state::StateError;
 use fedsx_core::value::Value;
 use fedsx_discovery::actor_cache::PeerError;
 use fedsx_discovery::client::{BodyLimit, Request, Transport, TransportError};
 use fedsx_discovery::pool::Purpose;
 use fedsx_node::Node;
+use fedsx_store::View;
 use fedsx_store::delivery::{ANSWER_BYTES, Deliveries};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::watch;
@@ -114,7 +117,10 @@ impl Outbound for OverNode {
         let hidden = activity.hidden.iter().map(String::as_str);
         let hidden = parts(hidden, &sender.url, &followers);
         let open = parts(open.all(), &sender.url, &followers);
+        let takes_back = taken_back(view, activity);
+        let takes_back = takes_back.map_err(|error| Fault::new(DOING, error))?;
         Ok(Some(Entry {
+            takes_back,
             digest: activity.digest,
             bytes: u32::try_from(found.stored.document.len()).unwrap_or(u32::MAX),
             sender: sender.url,
@@ -131,11 +137,11 @@ impl Outbound for OverNode {
     fn followers(
         &self,
         actor: ActorNo,
-        offset: u64,
+        range: RangeInclusive<u64>,
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Followers, Fault> {
-        let page = self.node.view().followers_at(actor, offset, cursor, limit);
+        let page = self.node.view().followers(actor, range, cursor, limit);
         page.map_err(|error| Fault::new("reading followers", error))
     }
 
@@ -154,9 +160,7 @@ impl Outbound for OverNode {
                 inbox: relation.inbox,
             })
         };
-        read().map_err(|error: fedsx_core::state::StateError| {
-            Fault::new("reading how a peer stands", error)
-        })
+        read().map_err(|error: StateError| Fault::new("reading how a peer stands", error))
     }
 
     fn is_barred(&self, host: &str) -> Result<bool, Fault> {
@@ -275,6 +279,26 @@ impl Outbound for OverNode {
             ) => LookedUp::Nowhere(error.to_string()),
         }
     }
+}
+
+/// The offset of what a `Delete` takes back, the first where it is several; all that its actor ever said, where
+/// that goes.
+fn taken_back(view: &View, delete: &Activity) -> Result<Option<u64>, StateError> {
+    let (object, with) = match &delete.effect {
+        Some(Effect::ActorDeleted { .. }) => return Ok(Some(0)),
+        Some(Effect::Deleted { object, with, .. }) => (object, with),
+        _ => return Ok(None),
+    };
+    let state = view.state();
+    let mut first: Option<u64> = None;
+    for id in std::iter::once(object).chain(with) {
+        for digest in [state.digest_of_id(id)?, state.digest_of_object(id)?] {
+            let seen = digest.map_or(Ok(None), |digest| state.seen(&digest))?;
+            let offset = seen.map(|seen| seen.at.offset);
+            first = [first, offset].into_iter().flatten().min();
+        }
+    }
+    Ok(first)
 }
 
 impl OverNode {

@@ -4,6 +4,7 @@
 //! Deliberately absent: who may see what (that is for those who serve it).
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use fedsx_core::actor::tombstone;
@@ -327,15 +328,15 @@ impl View {
         Ok(relations)
     }
 
-    /// The accepted followers as of an offset, a page at a time: the cursor to go on from comes with
-    /// each page, none with the last.
+    /// Those who were accepted followers at some time in a range of offsets, a page at a time: the cursor to go on
+    /// from comes with each page, none with the last.
     ///
     /// # Errors
     /// As above.
-    pub fn followers_at(
+    pub fn followers(
         &self,
         actor: ActorNo,
-        offset: u64,
+        range: RangeInclusive<u64>,
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<(Vec<Follower>, Option<Vec<u8>>), ReadError> {
@@ -348,7 +349,8 @@ impl View {
         let mut followers = Vec::with_capacity(rows.len());
         for (_, value) in rows {
             let follower: Follower = index::decode(&value)?;
-            if follower.from <= offset && follower.until.is_none_or(|until| offset < until) {
+            let has_ended = follower.until.is_some_and(|until| until <= *range.start());
+            if follower.from <= *range.end() && !has_ended {
                 followers.push(follower);
             }
         }

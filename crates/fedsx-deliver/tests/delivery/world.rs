@@ -1,6 +1,7 @@
 //! The made-up rest: entries, followers, hosts that fail, and an engine whose commits can be cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fedsx_core::cid::Digest;
@@ -88,6 +89,7 @@ impl World {
             named: Vec::new(),
             hidden: Vec::new(),
             past_blocks: false,
+            takes_back: None,
         };
         entry(&mut new);
         facts.entries.insert(offset, new);
@@ -143,7 +145,7 @@ impl Outbound for World {
     fn followers(
         &self,
         actor: ActorNo,
-        offset: u64,
+        range: RangeInclusive<u64>,
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Followers, Fault> {
@@ -157,7 +159,8 @@ impl Outbound for World {
         let page = all[from..to]
             .iter()
             .filter(|follower| {
-                follower.from <= offset && follower.until.is_none_or(|until| offset < until)
+                let has_ended = follower.until.is_some_and(|until| until <= *range.start());
+                follower.from <= *range.end() && !has_ended
             })
             .cloned()
             .collect();
