@@ -228,3 +228,78 @@ async fn a_kill_while_it_is_deleted_ends_the_same() {
         assert_eq!(instance.state(), before);
     }
 }
+
+/// Waits until what had that CID is told of as gone, and is in no file.
+async fn erased(here: &Instance, cid: &str, text: &str) {
+    eventually("its erasure", async || {
+        let explained = here.json(["explain", cid]);
+        (explained["standing"] == "erased").then_some(())
+    })
+    .await;
+    let path = format!("/artifacts/{cid}");
+    here.web().get(&path).await.gone();
+    gone(here, text).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_follows_no_more_is_told_of_what_it_was_sent() {
+    let (mut a, b) = friends("fjall").await;
+    let sent = b.post("bob", SECRET);
+    let told = eventually("the note", async || {
+        let entries = inbox(&a, "alice");
+        entries.into_iter().find(|entry| entry["cid"] == sent)
+    });
+    told.await;
+    a.json(["unfollow", "alice", &b.actor_url("bob")]);
+    b.followers("bob", 0).await;
+    let unsent = b.post("bob", "said to nobody there");
+    b.delivered().await;
+    for cid in [&unsent, &sent] {
+        b.json(["delete", "bob", cid]);
+    }
+    erased(&a, &sent, SECRET).await;
+    // Of the other it never heard.
+    b.delivered().await;
+    let entries = inbox(&a, "alice");
+    let deletes = entries
+        .iter()
+        .filter(|it| it["document"]["type"] == "Delete");
+    assert_eq!(deletes.count(), 1);
+    let before = a.state();
+    a.kill();
+    a.json(["reindex"]);
+    a.restart().await;
+    assert_eq!(a.state(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_of_an_actor_goes_with_it() {
+    let (mut a, b) = friends("fjall").await;
+    b.create(&["bea"]);
+    a.follow("alice", &b.handle("bea"));
+    a.following("alice", 2).await;
+    let (one, two) = (
+        b.post("bob", SECRET),
+        b.post("bob", &format!("{SECRET}, twice")),
+    );
+    let stays = b.post("bea", "another sentence, which stays");
+    eventually("what was said", async || {
+        let entries = inbox(&a, "alice");
+        let came = |cid: &String| entries.iter().any(|entry| entry["cid"] == **cid);
+        [&one, &two, &stays].into_iter().all(came).then_some(())
+    })
+    .await;
+    b.json(["actor", "delete", "bob", "--confirm", "bob"]);
+    for cid in [&one, &two] {
+        erased(&a, cid, SECRET).await;
+    }
+    a.following("alice", 1).await;
+    assert!(!holding(&a.dir(), "which stays").is_empty());
+    let report = a.verify();
+    assert!(report["erased"].as_u64() >= Some(2), "{report}");
+    let before = a.state();
+    a.kill();
+    a.json(["reindex"]);
+    a.restart().await;
+    assert_eq!(a.state(), before);
+}

@@ -7,20 +7,20 @@
 //! the overwriting (the store's), and copies that come later in others' documents.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fedsx_core::address::is_http_url;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::erase::{is_copy_of, is_erasable};
-use fedsx_core::entry::{Control, Effect, LogId};
+use fedsx_core::entry::{Activity, Control, Effect, LogId};
 use fedsx_core::envelope::reference;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::{Actor, Deleted};
 use fedsx_core::tombstone::tombstone;
 use fedsx_core::value::{Map, Value};
-use fedsx_store::{Answer, SeqRange, Stored};
-use tokio::sync::{Mutex, Notify};
+use fedsx_store::{Answer, Deletion, SeqRange, Stored};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::written;
@@ -31,11 +31,19 @@ const AT_ONCE: usize = 64;
 /// How long the walk waits after a fault of our own.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Actors of other hosts of which one pass through the journal looks for what they said.
+const PEERS_AT_ONCE: usize = 256;
+/// Entries of the journal that such a pass reads at once.
+const PASSED_AT_ONCE: usize = 512;
+/// How long who deletes something waits for a walk that goes on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What those who delete share with the walk.
 #[derive(Debug, Default)]
 pub(crate) struct Erasing {
-    /// Held by who walks.
-    walk: Mutex<()>,
+    /// Held by who walks: the actors of other hosts of which everything is on record as erased, and whose turn has
+    /// not come.
+    walk: Mutex<BTreeSet<String>>,
     /// There is something left to do.
     left: Notify,
 }
@@ -136,7 +144,8 @@ impl Node {
     /// Goes on with the deletions that something cut off, until stopped.
     pub async fn erase(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let pause = match self.carry_out_deletions().await {
+            let walk = self.0.erasing.walk.lock().await;
+            let pause = match self.carry_out_deletions(walk).await {
                 Ok(()) => None,
                 Err(refusal) => {
                     tracing::error!(%refusal, "what is deleted can't be erased yet");
@@ -154,33 +163,55 @@ impl Node {
     /// Erases what an accepted `Delete` takes back. It is accepted whatever comes of this: where that
     /// fails, the walk goes on with it.
     pub(crate) async fn deleted(&self) {
-        if let Err(refusal) = self.carry_out_deletions().await {
+        let walk = self.0.erasing.walk.lock();
+        let Ok(walk) = tokio::time::timeout(PATIENCE, walk).await else {
+            return self.deleted_elsewhere();
+        };
+        if let Err(refusal) = self.carry_out_deletions(walk).await {
             tracing::error!(%refusal, "what is deleted can't be erased yet");
             self.0.erasing.left.notify_one();
         }
     }
 
-    async fn carry_out_deletions(&self) -> Result<(), Refusal> {
-        let _walking = self.0.erasing.walk.lock().await;
-        while let Some(deletion) = self.0.view.next_deletion().map_err(fault::read)? {
+    /// An actor of another host is gone: the walk looks for what it said, which takes a pass through the journal.
+    pub(crate) fn deleted_elsewhere(&self) {
+        self.0.erasing.left.notify_one();
+    }
+
+    async fn carry_out_deletions(
+        &self,
+        mut walk: MutexGuard<'_, BTreeSet<String>>,
+    ) -> Result<(), Refusal> {
+        let view = &self.0.view;
+        while let Some(deletion) = view.next_deletions(1).map_err(fault::read)?.pop() {
             let deleted = &deletion.deleted;
-            match deleted.id == deleted.owner {
-                true => self.erase_actor(deleted).await?,
-                false => self.erase_copies(deleted).await?,
+            match self.local_actor(deleted)? {
+                Some(actor) => self.erase_actor(&actor, deleted).await?,
+                None if deleted.id != deleted.owner => self.erase_copies(deleted).await?,
+                None if walk.remove(&deleted.owner) => {}
+                None => {
+                    *walk = self.erase_peers().await?;
+                    walk.remove(&deleted.owner);
+                }
             }
             self.discard_deleted(deleted).await?;
-            self.0.view.carried_out(deletion).map_err(fault::read)?;
+            view.carried_out(deletion).map_err(fault::read)?;
         }
         Ok(())
     }
 
-    /// Puts on record that everything a deleted local actor said, and every copy of it, is erased.
-    async fn erase_actor(&self, deleted: &Deleted) -> Result<(), Refusal> {
+    /// The local actor that deleted itself by this.
+    fn local_actor(&self, deleted: &Deleted) -> Result<Option<Actor>, Refusal> {
+        if deleted.id != deleted.owner {
+            return Ok(None);
+        }
+        let actor = self.0.view.state().actor_by_url(&deleted.owner);
+        actor.map_err(fault::state)
+    }
+
+    /// Puts on record that everything a deleted local actor said, and every copy of it, is erased; its files too.
+    async fn erase_actor(&self, actor: &Actor, deleted: &Deleted) -> Result<(), Refusal> {
         let view = &self.0.view;
-        let actor = view.state().actor_by_url(&deleted.owner);
-        let Some(actor) = actor.map_err(fault::state)? else {
-            return Ok(());
-        };
         self.erase_unnamed(actor.no).await?;
         let mut after = 0;
         loop {
@@ -196,18 +227,62 @@ impl Node {
             after = last.seq;
             let mut queued = BTreeMap::new();
             for said in log.iter().filter_map(|entry| entry.stored.activity()) {
-                let brought = said.object_id.as_ref();
-                let brought = brought.filter(|_| said.verb == "Create");
-                for id in std::iter::once(&said.id).chain(brought) {
-                    let one = Deleted {
-                        id: id.clone(),
-                        ..deleted.clone()
-                    };
-                    self.queue_copies(&one, &mut queued).await?;
-                }
+                self.queue_said(said, deleted, &mut queued).await?;
             }
             written(queued.into_values()).await?;
         }
+    }
+
+    /// Puts on record that everything that actors of other hosts said is erased, of all who have deleted themselves
+    /// and wait for it: no index says what one of them said, and one pass through the journal finds it for many.
+    /// Returns whose that is.
+    async fn erase_peers(&self) -> Result<BTreeSet<String>, Refusal> {
+        let waiting = self.0.view.next_deletions(PEERS_AT_ONCE);
+        let mut gone = BTreeMap::new();
+        for Deletion { deleted, .. } in waiting.map_err(fault::read)? {
+            if deleted.id == deleted.owner && self.local_actor(&deleted)?.is_none() {
+                gone.insert(deleted.owner.clone(), deleted);
+            }
+        }
+        let through = gone.values().map(|deleted| deleted.offset).max();
+        let mut tail = self.0.view.tail(0);
+        loop {
+            let read = move || tail.next(PASSED_AT_ONCE).map(|entries| (tail, entries));
+            let read = tokio::task::spawn_blocking(read).await;
+            let read = read.map_err(|error| fault::internal("the journal was not read", &error))?;
+            let entries;
+            (tail, entries) = read.map_err(fault::read)?;
+            let mut queued = BTreeMap::new();
+            for said in entries.iter().filter_map(Stored::activity) {
+                if let Some(deleted) = gone.get(&said.actor) {
+                    self.queue_said(said, deleted, &mut queued).await?;
+                }
+            }
+            written(queued.into_values()).await?;
+            let last = entries.last().map(|entry| entry.header.offset);
+            if last.is_none_or(|last| Some(last) >= through) {
+                return Ok(gone.into_keys().collect());
+            }
+        }
+    }
+
+    /// Queues that it is put on record, of what an actor said that deleted itself and of what that brought.
+    async fn queue_said(
+        &self,
+        said: &Activity,
+        deleted: &Deleted,
+        queued: &mut BTreeMap<Digest, Answer>,
+    ) -> Result<(), Refusal> {
+        let brought = said.object_id.as_ref();
+        let brought = brought.filter(|_| said.verb == "Create");
+        for id in std::iter::once(&said.id).chain(brought) {
+            let one = Deleted {
+                id: id.clone(),
+                ..deleted.clone()
+            };
+            self.queue_copies(&one, queued).await?;
+        }
+        Ok(())
     }
 
     /// Puts on record that every copy of something is erased.

@@ -8,7 +8,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::decide::{Decision, Draft};
-use fedsx_core::entry::{Activity, ActorNo};
+use fedsx_core::entry::{Activity, ActorNo, Effect};
 use fedsx_core::envelope::{Document, reference};
 use fedsx_core::evidence::{Delivery, Need};
 use fedsx_core::follow::{Direction, Phase};
@@ -153,12 +153,17 @@ impl Node {
                     }
                     let news = News::of(&draft.activity);
                     let changed = changed_actor(&draft.activity);
-                    let deletes = is_deletion(draft.activity.effect.as_ref());
+                    let effect = draft.activity.effect.as_ref();
+                    let is_farewell = matches!(effect, Some(Effect::ActorDeleted { .. }));
+                    let deletes = is_deletion(effect) && !is_farewell;
                     match self.append(*draft, arriving.take()).await {
                         Ok(status) => {
                             self.0.learning.appended(&news);
                             if deletes {
                                 self.deleted().await;
+                            }
+                            if is_farewell {
+                                self.deleted_elsewhere();
                             }
                             if let Some(actor) = changed {
                                 // What it pushed changes nothing by itself.

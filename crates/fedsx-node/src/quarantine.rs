@@ -96,7 +96,8 @@ impl Node {
             };
             let map = read_document(account.notation, &body, body.len())?;
             let brings = embedded(&map).iter().any(|(id, _)| *id == deleted.id);
-            if brings || account.id == deleted.id {
+            let is_all = deleted.id == deleted.owner;
+            if is_all || brings || account.id == deleted.id {
                 self.let_go(&cid).await?;
             }
         }

@@ -143,23 +143,24 @@ pub struct Deletion {
 }
 
 impl View {
-    /// The next deletion of which copies may not be on record as erased, in the order of the journal.
+    /// The next deletions of which copies may not be on record as erased, in the order of the journal, at most
+    /// `limit`.
     ///
     /// # Errors
     /// When the index can't be read; so for all of these.
-    pub fn next_deletion(&self) -> Result<Option<Deletion>, ReadError> {
+    pub fn next_deletions(&self, limit: usize) -> Result<Vec<Deletion>, ReadError> {
         let from = match self.engine.get(&carried_out_key())? {
             Some(last) => prefix_end(&last),
             None => key(Table::Deletion, &[]),
         };
         let end = prefix_end(&key(Table::Deletion, &[]));
-        let rows = self.engine.scan(&from, &end, 1, false)?;
-        let Some((place, _)) = rows.into_iter().next() else {
-            return Ok(None);
-        };
-        let row = place.get(9..).unwrap_or_default();
-        let deleted = self.index.row(&key(Table::Deleted, &[row]))?;
-        Ok(deleted.map(|deleted| Deletion { deleted, place }))
+        let mut deletions = Vec::new();
+        for (place, _) in self.engine.scan(&from, &end, limit, false)? {
+            let row = place.get(9..).unwrap_or_default();
+            let deleted = self.index.row(&key(Table::Deleted, &[row]))?;
+            deletions.extend(deleted.map(|deleted| Deletion { deleted, place }));
+        }
+        Ok(deletions)
     }
 
     /// Every copy of it is on record as erased. Kept beside the rows that the journal folds into: an index
