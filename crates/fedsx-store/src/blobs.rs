@@ -1,4 +1,4 @@
-//! Uploaded files, as they are read.
+//! Uploaded files: their rows, and how they are read.
 
 use bytes::Bytes;
 use fedsx_core::blob::Media;
@@ -6,8 +6,9 @@ use fedsx_core::cid::Digest;
 use fedsx_core::entry::ActorNo;
 use fedsx_core::state::{KeptBlob, State as _};
 
+use crate::engine::Batch;
 use crate::index::decode;
-use crate::schema::{Table, key};
+use crate::schema::{Table, encode, key};
 use crate::view::{ReadError, View};
 
 /// What is left of uploaded files with one digest.
@@ -60,4 +61,19 @@ impl View {
     pub fn blob_at(&self, kept: &KeptBlob) -> Result<Bytes, ReadError> {
         Ok(self.at(kept.at)?.document)
     }
+}
+
+/// The key of an uploaded file of an actor.
+pub(crate) fn blob_key(digest: &Digest, actor: ActorNo) -> Vec<u8> {
+    key(Table::Blob, &[digest.as_bytes(), &actor.0.to_be_bytes()])
+}
+
+/// Lays out that a file is kept, or erased.
+pub(crate) fn write(actor: ActorNo, digest: &Digest, kept: KeptBlob, batch: &mut Batch) {
+    let of_actor = key(Table::BlobOf, &[&actor.0.to_be_bytes(), digest.as_bytes()]);
+    match kept.is_erased {
+        true => batch.delete(of_actor),
+        false => batch.put(of_actor, []),
+    }
+    batch.put(blob_key(digest, actor), encode(kept));
 }

@@ -1,8 +1,10 @@
-//! The hosts and actors that the operator blocks, as they are read.
+//! The hosts and actors that the operator blocks: their rows, and how they are read.
 
-use crate::engine::prefix_end;
+use fedsx_core::state::Row;
+
+use crate::engine::{Batch, prefix_end};
 use crate::index::decode;
-use crate::schema::{Of, Table, key, url_hash};
+use crate::schema::{Of, Table, key, put_or_delete, url_hash};
 use crate::view::{ReadError, View};
 
 impl View {
@@ -37,5 +39,23 @@ impl View {
             .iter()
             .map(|(_, row)| Ok(decode::<Of<bool>>(row)?.peer));
         peers.collect()
+    }
+}
+
+/// The rows of whom the operator blocks.
+pub(crate) fn write(row: Row, batch: &mut Batch) {
+    match row {
+        Row::HostBlock { host, blocked } => {
+            let key = key(Table::HostBlock, &[host.as_bytes()]);
+            match blocked {
+                true => batch.put(key, []),
+                false => batch.delete(key),
+            }
+        }
+        Row::PeerBlock { peer, blocked } => {
+            let key = key(Table::PeerBlock, &[&url_hash(&peer)]);
+            put_or_delete(batch, key, peer, blocked.then_some(true));
+        }
+        other => unreachable!("{other:?} is laid out by the schema"),
     }
 }

@@ -15,6 +15,7 @@ use fedsx_core::state::{
 use fedsx_core::trust::Trust;
 use minicbor::Decode;
 
+use crate::blobs::blob_key;
 use crate::engine::{Batch, Engine, EngineError, Row, prefix_end};
 use crate::journal::{JournalReader, Place};
 use crate::schema::{self, Of, RelationRow, Table, key, pair_key, url_hash};
@@ -376,7 +377,7 @@ impl<R: Rows> State for Index<R> {
     }
 
     fn blob(&self, actor: ActorNo, digest: &Digest) -> Result<Option<KeptBlob>, StateError> {
-        self.row(&schema::blob_key(digest, actor))
+        self.row(&blob_key(digest, actor))
     }
 
     fn is_host_blocked(&self, host: &str) -> Result<bool, StateError> {

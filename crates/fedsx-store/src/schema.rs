@@ -12,7 +12,7 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::kept;
+use crate::{blobs, hosts, kept};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
 pub const VERSION: u32 = 4;
@@ -265,12 +265,6 @@ pub fn carrier_key(id: &str, offset: u64) -> Vec<u8> {
     key(Table::Carrier, &[&url_hash(id), &offset.to_be_bytes()])
 }
 
-/// The key of an uploaded file of an actor.
-#[must_use]
-pub fn blob_key(digest: &Digest, actor: ActorNo) -> Vec<u8> {
-    key(Table::Blob, &[digest.as_bytes(), &actor.0.to_be_bytes()])
-}
-
 /// The key of what an entry keeps for a definition.
 #[must_use]
 pub fn kept_key(offset: u64) -> Vec<u8> {
@@ -351,25 +345,8 @@ pub fn write(row: Row, batch: &mut Batch) {
             actor,
             digest,
             kept,
-        } => {
-            let of_actor = key(Table::BlobOf, &[&actor.0.to_be_bytes(), digest.as_bytes()]);
-            match kept.is_erased {
-                true => batch.delete(of_actor),
-                false => batch.put(of_actor, []),
-            }
-            batch.put(blob_key(&digest, actor), encode(kept));
-        }
-        Row::HostBlock { host, blocked } => {
-            let key = key(Table::HostBlock, &[host.as_bytes()]);
-            match blocked {
-                true => batch.put(key, []),
-                false => batch.delete(key),
-            }
-        }
-        Row::PeerBlock { peer, blocked } => {
-            let key = key(Table::PeerBlock, &[&url_hash(&peer)]);
-            put_or_delete(batch, key, peer, blocked.then_some(true));
-        }
+        } => blobs::write(actor, &digest, kept, batch),
+        Row::HostBlock { .. } | Row::PeerBlock { .. } => hosts::write(row, batch),
         Row::Settled { .. }
         | Row::Spent { .. }
         | Row::TriggerTotals { .. }

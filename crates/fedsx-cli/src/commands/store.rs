@@ -229,13 +229,7 @@ fn control_members(value: &mut Map, control: &Control) {
             host,
             blocked,
             actor,
-        } => {
-            value.insert("host", &**host);
-            if let Some(actor) = actor {
-                value.insert("peer", &**actor);
-            }
-            value.insert("blocked", *blocked);
-        }
+        } => block_members(value, host, actor.as_deref(), *blocked),
         Control::FollowRefused { actor, peer, id } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("peer", &**peer);
@@ -269,6 +263,14 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("actor", &**actor);
         }
     }
+}
+
+fn block_members(value: &mut Map, host: &str, actor: Option<&str>, blocked: bool) {
+    value.insert("host", host);
+    if let Some(actor) = actor {
+        value.insert("peer", actor);
+    }
+    value.insert("blocked", blocked);
 }
 
 fn blob_members(value: &mut Map, blob: &Blob) {
