@@ -326,6 +326,12 @@ impl Instance {
         format!("{}/followers", self.actor_url(name))
     }
 
+    /// The part of the followers collection of the actor `name` that is on the reader's host.
+    #[must_use]
+    pub fn followers_synchronization_url(&self, name: &str) -> String {
+        format!("{}_synchronization", self.followers_url(name))
+    }
+
     /// The following collection of the actor `name`.
     #[must_use]
     pub fn following_url(&self, name: &str) -> String {

@@ -8,6 +8,7 @@ mod between;
 mod control;
 mod erase;
 mod kept;
+mod partial;
 mod trigger;
 
 use crate::cid::Digest;
@@ -55,6 +56,7 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
         }
         Subject::Control(control) => moment.control(control, at, &mut rows)?,
     }
+    partial::keep(state, &mut rows)?;
     Ok(rows)
 }
 

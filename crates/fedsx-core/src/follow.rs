@@ -5,9 +5,14 @@
 //! page. Who may give an input is judged before (`decide/authority.rs`); blocks are kept beside the
 //! relation and refuse a `Follow` before it reaches this table.
 
+mod partial;
+pub mod synchronization;
+
 use minicbor::{Decode, Encode};
 
 use crate::limits::EARLY_UNDO_MS;
+
+pub use partial::Partial;
 
 /// Which way a relation points, seen from the local actor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
@@ -143,6 +148,11 @@ pub enum Input<'a> {
         /// Its id.
         id: &'a str,
     },
+    /// The peer's server does not know of the accepted follow that stands on this id.
+    Lost {
+        /// Its id.
+        id: &'a str,
+    },
 }
 
 /// Which follow is meant.
@@ -249,6 +259,17 @@ pub fn step(
             changed(ended, None)
         }
         Input::Refused { .. } => ignored(relation),
+        Input::Lost { id }
+            if relation.phase == Phase::Accepted && relation.id.as_deref() == Some(id) =>
+        {
+            // Still wanted, and nobody's yet.
+            let mut next = relation.clone();
+            next.accepted = None;
+            next.phase = Phase::Pending;
+            next.since_ms = now_ms;
+            changed(next, None)
+        }
+        Input::Lost { .. } => ignored(relation),
         Input::BlockedByUs | Input::BlockedByThem | Input::PeerGone => {
             ended_by_block(direction, relation, input, now_ms)
         }

@@ -11,7 +11,7 @@ mod cavage;
 mod digest;
 mod rfc9421;
 
-pub use rfc9421::{SignError, SignedHeaders, sign_rfc9421};
+pub use rfc9421::{SignError, SignedHeaders, sign_rfc9421, sign_rfc9421_with};
 
 use http::HeaderMap;
 use http::header::{HOST, HeaderName};
@@ -240,6 +240,15 @@ impl Presented {
     #[must_use]
     pub fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
+    }
+
+    /// Whether the header of that name, in lower case, is signed.
+    #[must_use]
+    pub fn covers(&self, field: &str) -> bool {
+        match &self.covered {
+            Covered::Cavage(names) => cavage::covers(names, field),
+            Covered::Rfc9421(components) => components.covers_field(field),
+        }
     }
 
     /// The text that was signed.

@@ -11,7 +11,7 @@ use crate::actor::ActorKind;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
-use crate::follow::{Direction, Owed, Relation};
+use crate::follow::{Direction, Owed, Partial, Relation};
 use crate::key::KeyRecord;
 use crate::trust::Trust;
 
@@ -313,6 +313,10 @@ pub trait State {
     fn is_peer_blocked(&self, peer: &str) -> Result<bool, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
+    /// The accepted followers of a local actor that an origin hosts.
+    fn followers_on(&self, actor: ActorNo, origin: &str) -> Result<Partial, StateError>;
+    /// The local actors that follow a peer, accepted; nothing where none ever asked to.
+    fn followers_here(&self, peer: &str) -> Result<Option<Partial>, StateError>;
 }
 
 /// One change of a row, as `apply` gives it.
@@ -436,4 +440,19 @@ pub enum Row {
         actor: ActorNo,
         totals: RelationTotals,
     },
+    /// The followers of a local actor that an origin hosts; none is no row.
+    FollowersOn {
+        actor: ActorNo,
+        origin: String,
+        partial: Partial,
+    },
+    /// Whether a peer is one of them.
+    FollowerOn {
+        actor: ActorNo,
+        origin: String,
+        peer: String,
+        follows: bool,
+    },
+    /// The local actors that follow a peer; a row since the first asked to.
+    FollowersHere { peer: String, partial: Partial },
 }

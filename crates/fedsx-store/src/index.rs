@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
-use fedsx_core::follow::{Direction, Owed, Relation};
+use fedsx_core::follow::{Direction, Owed, Partial, Relation};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
     Actor, At, Blocks, Deleted, Follower, Kept, KeptBlob, OutboxTotals, RelationTotals, Seen,
@@ -18,6 +18,7 @@ use minicbor::Decode;
 use crate::blobs::blob_key;
 use crate::engine::{Batch, Engine, EngineError, Row, prefix_end};
 use crate::journal::{JournalReader, Place};
+use crate::partial::{followers_here_key, followers_on_key};
 use crate::schema::{self, Of, RelationRow, Table, key, pair_key, url_hash};
 
 /// Rows to read: an engine, alone or with what is pending above it.
@@ -133,6 +134,10 @@ pub(crate) fn state_error(error: impl std::error::Error + Send + Sync + 'static)
     StateError(Box::new(error))
 }
 
+fn shared_hash(one: &str, other: &str) -> StateError {
+    state_error(BadRow(format!("{one} and {other} share a hash")))
+}
+
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StateError> {
     bytes
         .try_into()
@@ -160,10 +165,7 @@ impl<R: Rows> Index<R> {
         match self.row::<Of<T>>(key)? {
             None => Ok(T::default()),
             Some(row) if row.peer == peer => Ok(row.value),
-            Some(row) => Err(state_error(BadRow(format!(
-                "{} and {peer} share a hash",
-                row.peer
-            )))),
+            Some(row) => Err(shared_hash(&row.peer, peer)),
         }
     }
 
@@ -429,6 +431,18 @@ impl<R: Rows> State for Index<R> {
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError> {
         let totals = self.row(&key(Table::RelationTotals, &[&actor.0.to_be_bytes()]))?;
         Ok(totals.unwrap_or_default())
+    }
+
+    fn followers_on(&self, actor: ActorNo, origin: &str) -> Result<Partial, StateError> {
+        self.of_peer(&followers_on_key(actor, origin), origin)
+    }
+
+    fn followers_here(&self, peer: &str) -> Result<Option<Partial>, StateError> {
+        let row: Option<Of<Partial>> = self.row(&followers_here_key(peer))?;
+        match row {
+            Some(row) if row.peer != peer => Err(shared_hash(&row.peer, peer)),
+            row => Ok(row.map(|row| row.value)),
+        }
     }
 }
 

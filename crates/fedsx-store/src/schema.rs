@@ -12,7 +12,7 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::{blobs, hosts, kept};
+use crate::{blobs, hosts, kept, partial};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
 pub const VERSION: u32 = 4;
@@ -89,6 +89,10 @@ pub enum Table {
     Deletion = 0x23,
     /// Authority of a blocked host → nothing.
     HostBlock = 0x24,
+    /// 0, actor, hash of an origin → origin and [`fedsx_core::follow::Partial`]; 1, hash of a peer → peer and that.
+    Partial = 0x25,
+    /// Actor, hash of an origin, hash of a follower on it → the follower.
+    PartialFollower = 0x26,
     /// Digest, actor → [`fedsx_core::state::KeptBlob`].
     Blob = 0x28,
     /// Actor, digest → nothing: a file of its that is not erased.
@@ -353,6 +357,9 @@ pub fn write(row: Row, batch: &mut Batch) {
         | Row::Subscription(_) => write_of_triggers(row, batch),
         Row::Kept(_) | Row::Unkept(_) | Row::KeptTotal { .. } | Row::Trust(_) => {
             kept::write(row, batch);
+        }
+        Row::FollowersOn { .. } | Row::FollowerOn { .. } | Row::FollowersHere { .. } => {
+            partial::write(row, batch);
         }
         between => write_between(between, batch),
     }

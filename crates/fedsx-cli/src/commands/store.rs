@@ -230,7 +230,7 @@ fn control_members(value: &mut Map, control: &Control) {
             blocked,
             actor,
         } => block_members(value, host, actor.as_deref(), *blocked),
-        Control::FollowRefused { actor, peer, id } => {
+        Control::FollowRefused { actor, peer, id } | Control::FollowLost { actor, peer, id } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("peer", &**peer);
             value.insert("id", &**id);
@@ -315,6 +315,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::InstanceBlock { actor: None, .. } => "host-block",
         Control::InstanceBlock { actor: Some(_), .. } => "peer-block",
         Control::FollowRefused { .. } => "follow-refused",
+        Control::FollowLost { .. } => "follow-lost",
         Control::TriggerSettled(_) => "trigger-settled",
         Control::GenesisAdopted { .. } => "genesis-adopted",
         Control::Equivocation { .. } => "equivocation",

@@ -38,7 +38,12 @@ impl Moment<'_> {
                 blocked,
                 actor,
             } => self.block_by_instance(host, actor.as_deref(), *blocked, rows),
-            Control::FollowRefused { actor, peer, id } => self.refused(*actor, peer, id, rows),
+            Control::FollowRefused { actor, peer, id } => {
+                self.of_follow(*actor, peer, Input::Refused { id }, rows)
+            }
+            Control::FollowLost { actor, peer, id } => {
+                self.of_follow(*actor, peer, Input::Lost { id }, rows)
+            }
             Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
             Control::Role { actor, role, given } => {
                 if self.state.actor(*actor)?.is_some() {
@@ -165,19 +170,19 @@ impl Moment<'_> {
         self.further(digest, rows)
     }
 
-    /// A `Follow` of a local actor that the peer's server would not take.
-    fn refused(
+    /// What became of a local actor's `Follow` at the peer's server.
+    fn of_follow(
         &self,
         actor: ActorNo,
         peer: &str,
-        id: &str,
+        input: Input<'_>,
         rows: &mut Vec<Row>,
     ) -> Result<(), StateError> {
         let Some(actor) = self.state.actor(actor)? else {
             return Ok(());
         };
         let mut pair = Pair::load(self, actor, peer)?;
-        pair.step(Direction::Following, Input::Refused { id });
+        pair.step(Direction::Following, input);
         pair.rows(self, rows)
     }
 

@@ -173,6 +173,19 @@ pub enum Control {
         #[n(2)]
         id: String,
     },
+    /// The server of a peer does not know of a local actor's accepted follow: it is a request again.
+    #[n(16)]
+    FollowLost {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// The URL of the peer.
+        #[n(1)]
+        peer: String,
+        /// The id of the Follow.
+        #[n(2)]
+        id: String,
+    },
     /// An uploaded file is kept, or no longer.
     #[n(19)]
     Blob(#[n(0)] Blob),

@@ -70,6 +70,11 @@ fn inputs() -> Vec<(&'static str, Input<'static>)> {
             "Refused f0, replaced or ended before",
             Input::Refused { id: "f0" },
         ),
+        ("Lost f1, at the peer's server", Input::Lost { id: "f1" }),
+        (
+            "Lost f0, replaced or ended before",
+            Input::Lost { id: "f0" },
+        ),
     ]
 }
 
@@ -246,6 +251,7 @@ fn any_input() -> impl Strategy<Value = Input<'static>> {
         Just(Input::BlockedByUs),
         Just(Input::PeerGone),
         id().prop_map(|id| Input::Refused { id }),
+        id().prop_map(|id| Input::Lost { id }),
     ]
 }
 

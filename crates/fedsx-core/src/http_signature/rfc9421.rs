@@ -300,6 +300,21 @@ pub fn sign_rfc9421(
     signer: &dyn Signer,
     created_s: i64,
 ) -> Result<SignedHeaders, SignError> {
+    sign_rfc9421_with(method, target_uri, body, &[], signer, created_s)
+}
+
+/// [`sign_rfc9421`] over these fields of the request as well, by name in lower case and value.
+///
+/// # Errors
+/// As there; also where a field can't be written.
+pub fn sign_rfc9421_with(
+    method: &str,
+    target_uri: &str,
+    body: Option<&[u8]>,
+    fields: &[(&str, &str)],
+    signer: &dyn Signer,
+    created_s: i64,
+) -> Result<SignedHeaders, SignError> {
     let target_uri = target_uri.split('#').next().unwrap_or_default();
     if !target_uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(SignError::NotAscii);
@@ -315,6 +330,10 @@ pub fn sign_rfc9421(
     if let Some(digest) = &digest {
         push_line(&mut base, CONTENT_DIGEST, digest);
         names.push(CONTENT_DIGEST);
+    }
+    for (name, value) in fields {
+        push_line(&mut base, name, value);
+        names.push(name);
     }
     let mut list = InnerList::default();
     for name in names {

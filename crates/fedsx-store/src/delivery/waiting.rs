@@ -124,6 +124,19 @@ impl Deliveries {
         Ok(rows.len() as u64)
     }
 
+    /// Whether anything of `actor` still waits for a host. Of what is set aside, the first due are looked at; where
+    /// there is more, something may.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn may_wait(&self, host: &str, actor: ActorNo) -> Result<bool, DeliveryError> {
+        if self.first_queued(host, actor, (0, 0))?.is_some() {
+            return Ok(true);
+        }
+        let aside = self.first_aside(host, CHUNK)?;
+        Ok(aside.len() == CHUNK || aside.iter().any(|placed| placed.place.actor == actor))
+    }
+
     /// The hosts for which an entry of `actor` still waits, and whether it is yet to be queued for others. Of what
     /// is set aside for a host, the first due are looked at.
     ///
