@@ -32,6 +32,12 @@ pub const KEYS: usize = 256;
 pub const EVIDENCE_PER_ACTOR: usize = 100;
 /// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.
 pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;
+/// Followers from one instance that are compared with a peer's word.
+pub const PARTIAL_FOLLOWERS: usize = 1_000_000;
+/// Pages in which a peer may list them.
+pub const PARTIAL_PAGES: usize = 1_000;
+/// What an instance says of itself, bytes.
+pub const CAPABILITIES_BYTES: usize = 256 << 10;
 /// Follows, their answers and subscriptions in the log of an actor that is exported or imported.
 pub const HANDSHAKES: usize = 1_000_000;
 /// Deliveries given up of which the account is kept; the oldest go first.

@@ -66,6 +66,7 @@ async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
         actor: place.actor,
         digest: item.digest,
         inbox: inbox.clone(),
+        to_followers: !matches!(item.recipient, Recipient::Named(_)),
     };
     match outbound.post(parcel).await {
         Posted::Answer {

@@ -73,6 +73,8 @@ pub struct Parcel {
     pub digest: Digest,
     /// Where to.
     pub inbox: String,
+    /// Whether it goes there because followers are.
+    pub to_followers: bool,
 }
 
 /// What became of a parcel.

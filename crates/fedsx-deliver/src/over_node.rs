@@ -13,8 +13,9 @@ use fedsx_core::audience::parts;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Control, Effect, LogId, Subject};
 use fedsx_core::envelope::Recipients;
+use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::follow::{Direction, Phase};
-use fedsx_core::http_signature::sign_rfc9421;
+use fedsx_core::http_signature::sign_rfc9421_with;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::StateError;
@@ -330,10 +331,28 @@ impl OverNode {
             .node
             .signer(&actor)
             .map_err(|refusal| Fault::new(DOING, refusal))?;
+        let synchronization = match parcel.to_followers {
+            true => self.node.synchronization(&actor, &parcel.inbox),
+            false => Ok(None),
+        };
+        let synchronization = synchronization.map_err(|error| Fault::new(DOING, error))?;
+        let synchronization = synchronization.map(|said| said.to_string());
+        let fields = synchronization.as_deref().map(|said| (HEADER, said));
         let now_s = self.node.now_ms().div_euclid(1_000);
-        let signed = sign_rfc9421("POST", &parcel.inbox, Some(&body), &*signer, now_s);
+        let signed = sign_rfc9421_with(
+            "POST",
+            &parcel.inbox,
+            Some(&body),
+            fields.as_slice(),
+            &*signer,
+            now_s,
+        );
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        if let Some(said) = synchronization {
+            let said = HeaderValue::try_from(said).map_err(|error| Fault::new(DOING, error))?;
+            headers.insert(HEADER, said);
+        }
         signed
             .map_err(|error| Fault::new(DOING, error))?
             .insert_into(&mut headers);

@@ -5,12 +5,12 @@
 //! Source: design section 9.4; FEP-fe34.
 
 use bytes::Bytes;
-use fedsx_core::address::http_url;
+use fedsx_core::address::{Origin, http_url};
 use fedsx_core::limits;
 use fedsx_core::notation::{self, Notation, NotationError};
 use fedsx_core::value::{Map, Value};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 
 use crate::client::{BodyLimit, Request, Response, TransportError};
 use crate::pool::{Fetcher, Purpose};
@@ -116,6 +116,45 @@ impl Fetcher {
         self.fetch_once(url, purpose, max_bytes).await
     }
 
+    /// Fetches a page that is served to one reader, whom `signature`, made for this URL, names. Whose the page is,
+    /// who asks knows by its URL.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn signed_page(
+        &self,
+        url: &str,
+        signature: HeaderMap,
+        purpose: Purpose,
+    ) -> Result<Fetched, FetchError> {
+        let max_bytes = limits::WRAPPER_BYTES;
+        let mut request = Request::get(url, ACCEPT, BodyLimit::Refuse(max_bytes));
+        request.headers.extend(signature);
+        self.answer(request, purpose, max_bytes).await
+    }
+
+    /// Fetches what an instance of this kind says of itself.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn capabilities(&self, of: &Origin, purpose: Purpose) -> Result<Map, FetchError> {
+        let url = format!("{of}/.well-known/sx-capabilities");
+        let max_bytes = limits::CAPABILITIES_BYTES;
+        let request = Request::get(url, "application/json", BodyLimit::Refuse(max_bytes));
+        let response = self.send(request, purpose).await?;
+        match response.status {
+            status if status.is_success() => {
+                let body = &response.body;
+                Ok(notation::read_document(Notation::Json, body, max_bytes)?)
+            }
+            StatusCode::NOT_FOUND => Err(FetchError::NotFound),
+            status => Err(FetchError::Status {
+                status,
+                retry_after_s: response.retry_after_s(self.now_ms()),
+            }),
+        }
+    }
+
     async fn fetch(
         &self,
         url: &str,
@@ -142,6 +181,15 @@ impl Fetcher {
         max_bytes: usize,
     ) -> Result<Fetched, FetchError> {
         let request = Request::get(url, ACCEPT, BodyLimit::Refuse(max_bytes));
+        self.answer(request, purpose, max_bytes).await
+    }
+
+    async fn answer(
+        &self,
+        request: Request,
+        purpose: Purpose,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
         let response = self.send(request, purpose).await?;
         match response.status {
             status if status.is_success() => read(response, max_bytes),

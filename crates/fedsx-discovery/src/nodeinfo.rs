@@ -1,7 +1,7 @@
 //! What the instance says of itself under `/.well-known/`: NodeInfo and the capabilities page.
 //!
-//! Invariant: pure functions of plain facts; the NodeInfo document fits its schema. Deliberately absent:
-//! reading what peers say of themselves. Sources: NodeInfo 2.1 (nodeinfo.diaspora.software, protocol
+//! Invariant: pure functions of plain facts; the NodeInfo document fits its schema. Of what peers say of themselves
+//! only what is asked for is read. Sources: NodeInfo 2.1 (nodeinfo.diaspora.software, protocol
 //! and schema), design section 9.4.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub const PROTOCOL: &str = "fed-sx/1";
 
 /// What the software is called where names are plain.
 const SOFTWARE: &str = "fed-sx";
+/// The member of the capabilities page by which comparison of followers is offered.
+const SYNCHRONIZATION: &str = "followersSynchronization";
 const SCHEMA: &str = "http://nodeinfo.diaspora.software/ns/schema/2.1";
 
 /// The facts of the NodeInfo document.
@@ -108,6 +110,7 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
         ("suites", facts.suites.to_vec().into()),
         ("verbs", Value::Map(verbs.collect())),
         ("backfill", facts.backfill.to_vec().into()),
+        (SYNCHRONIZATION, true.into()),
         ("limits", bounds.into()),
     ]);
     if let Some(activities) = facts.batch {
@@ -116,6 +119,13 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
         page.insert("batch", batch);
     }
     page
+}
+
+/// Whether an instance, by its capabilities page, says to each host who follows its actors from there (FEP-8fcf):
+/// at the URL of an actor's followers with `_synchronization` behind it.
+#[must_use]
+pub fn offers_synchronization(capabilities: &Map) -> bool {
+    capabilities.get(SYNCHRONIZATION) == Some(&Value::Bool(true))
 }
 
 fn count(number: u64) -> Value {

@@ -26,6 +26,7 @@ mod request_id;
 mod router;
 mod serve;
 mod surface;
+mod synchronization;
 mod wellknown;
 
 pub use admin::{AdminState, admin_router};

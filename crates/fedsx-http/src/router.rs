@@ -18,7 +18,10 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::surface::{Clock, Surface};
-use crate::{actor, bearer, document, forwarded, inbox, outbox, projections, publish, wellknown};
+use crate::{
+    actor, bearer, document, forwarded, inbox, outbox, projections, publish, synchronization,
+    wellknown,
+};
 
 /// What the surface can be told.
 #[derive(Clone, Debug)]
@@ -164,6 +167,10 @@ pub fn router(state: HttpState) -> Router {
         )
         .route("/actors/{name}/followers", get(actor::followers))
         .route("/actors/{name}/following", get(actor::following))
+        .route(
+            "/actors/{name}/followers_synchronization",
+            get(synchronization::followers),
+        )
         .route("/actors/{name}/activities/{id}", get(document::activity))
         .route("/actors/{name}/objects/{id}", get(document::object))
         .route("/artifacts/{cid}", get(document::artifact))

@@ -111,8 +111,10 @@ impl Node {
             Ok(()) => self.take(&post, purpose, None).await,
             Err(refusal) => Err(refusal),
         };
-        if let Err(refusal) = &outcome {
-            self.note_refusal(&post, refusal);
+        match &outcome {
+            // Also what is dropped: the sender may take somebody here for a follower who is none.
+            Ok(_) => self.heard(&post),
+            Err(refusal) => self.note_refusal(&post, refusal),
         }
         outcome
     }

@@ -8,6 +8,7 @@
 mod actors;
 mod announce;
 mod barred;
+mod comparing;
 mod control;
 mod document;
 mod erasure;
@@ -49,12 +50,14 @@ use fedsx_discovery::budget::HostBudget;
 use fedsx_discovery::clock::Clock;
 use fedsx_discovery::pool::Fetcher;
 use fedsx_discovery::webfinger::WebFinger;
+use fedsx_store::delivery::Deliveries;
 use fedsx_store::quarantine::Quarantine;
 use fedsx_store::vault::Vault;
 use fedsx_store::{Imports, Store, View, WriterHandle};
 
 pub use actors::NewActor;
 pub use barred::HostPolicy;
+pub use comparing::{CompareOptions, Comparison};
 pub use explain::{Explanation, Found, Standing};
 pub use export::Exporter;
 pub use fedsx_store::projections::Failure;
@@ -105,6 +108,8 @@ struct Inner {
     triggers: Triggers,
     learning: learning::Learning,
     erasing: erasure::Erasing,
+    comparing: comparing::Comparing,
+    deliveries: Arc<Deliveries>,
     quarantine: Arc<Quarantine>,
     imports: Imports,
     /// Held while the pictures of an actor change.
@@ -143,6 +148,8 @@ impl Node {
             triggers: Triggers::new(parts.store.projections()),
             learning: learning::Learning::default(),
             erasing: erasure::Erasing::default(),
+            comparing: comparing::Comparing::default(),
+            deliveries: parts.store.deliveries(),
             quarantine: parts.store.quarantine(),
             imports: parts.store.imports(),
             pictures: tokio::sync::Mutex::default(),
