@@ -5,6 +5,7 @@
 //! run one at a time (`.config/nextest.toml`), because each is several busy processes by itself.
 
 mod bad_input;
+mod comparing;
 mod definitions;
 mod disk;
 mod erasure;

@@ -217,6 +217,8 @@ unary! {
     unblock_peer: PeersClient.unblock_peer(UnblockPeerRequest) -> UnblockPeerResponse;
     /// `Peers.ListBlockedPeers`.
     blocked_peers: PeersClient.list_blocked_peers(ListBlockedPeersRequest) -> ListBlockedPeersResponse;
+    /// `Peers.CompareFollowers`.
+    compare_followers: PeersClient.compare_followers(CompareFollowersRequest) -> CompareFollowersResponse;
     /// `Instance.Status`.
     status: InstanceClient.status(StatusRequest) -> StatusResponse;
 }

@@ -1,16 +1,16 @@
-//! `Peers`: which hosts and remote actors are shut out.
+//! `Peers`: which hosts and remote actors are shut out, and whether followers are taken for such on both sides.
 
 use fedsx_core::refusal::Refusal;
-use fedsx_node::Node;
+use fedsx_node::{Comparison, Node};
 use tonic::{Request, Response, Status};
 
 use crate::deliveries::blocking;
 use crate::proto::peers_server::Peers;
 use crate::proto::{
     BlockHostRequest, BlockHostResponse, BlockPeerRequest, BlockPeerResponse,
-    ListBlockedHostsRequest, ListBlockedHostsResponse, ListBlockedPeersRequest,
-    ListBlockedPeersResponse, UnblockHostRequest, UnblockHostResponse, UnblockPeerRequest,
-    UnblockPeerResponse,
+    CompareFollowersRequest, CompareFollowersResponse, ListBlockedHostsRequest,
+    ListBlockedHostsResponse, ListBlockedPeersRequest, ListBlockedPeersResponse,
+    UnblockHostRequest, UnblockHostResponse, UnblockPeerRequest, UnblockPeerResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, page};
@@ -56,6 +56,27 @@ impl Peers for Service {
     ) -> Result<Response<UnblockHostResponse>, Status> {
         let host = self.set(&request.into_inner().host, false).await?;
         Ok(Response::new(UnblockHostResponse { host }))
+    }
+
+    async fn compare_followers(
+        &self,
+        request: Request<CompareFollowersRequest>,
+    ) -> Result<Response<CompareFollowersResponse>, Status> {
+        let compared = self.node.compare_now(&request.into_inner().who).await;
+        let Comparison {
+            listed,
+            here,
+            asked,
+            undone,
+            left,
+        } = compared.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(CompareFollowersResponse {
+            listed,
+            here,
+            asked,
+            undone,
+            left,
+        }))
     }
 
     async fn list_blocked_hosts(

@@ -157,7 +157,7 @@ pub(crate) enum Command {
     /// Hosts that this instance has nothing to do with
     #[command(subcommand)]
     Host(Host),
-    /// Actors of other hosts that no actor here has anything to do with
+    /// Actors of other hosts: those that no actor here has anything to do with, and what their servers hold of us
     #[command(subcommand)]
     Peer(Peer),
     /// Check every frame, CID, proof and log of the data directory; works beside a running server

@@ -25,7 +25,7 @@ use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
 use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
-use fedsx_node::{HostPolicy, LearnOptions, Node, Parts};
+use fedsx_node::{CompareOptions, HostPolicy, LearnOptions, Node, Parts};
 use fedsx_store::check::engine_of;
 use fedsx_store::{Store, StoreOptions, WriterError};
 use tokio::sync::oneshot;
@@ -281,6 +281,12 @@ impl Running {
             Ok(())
         });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        let compare = compare_options(config);
+        self.tasks.worker("comparison of followers", async move {
+            node.compare(compare, stop).await;
+            Ok(())
+        });
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
         self.tasks.worker("erasures", async move {
             node.erase(stop).await;
             Ok(())
@@ -439,6 +445,16 @@ fn learn_options(config: &Config) -> LearnOptions {
         kept_ms: ms(definitions.kept_for),
         kept_per_actor: definitions.kept_per_actor.into(),
         kept_per_host: definitions.kept_per_host.into(),
+    }
+}
+
+fn compare_options(config: &Config) -> CompareOptions {
+    let peers = &config.peers;
+    CompareOptions {
+        every_ms: ms(peers.compare_every),
+        pause_ms: ms(peers.compare_pause),
+        settle_ms: ms(peers.settle),
+        ask_again_ms: ms(peers.ask_again),
     }
 }
 

@@ -31,14 +31,14 @@ use crate::{InboxPost, Node};
 
 use look::{Difference, Look};
 use mend::Mended;
-use schedule::{Schedule, Waiting};
+use schedule::{First, Schedule};
 
 /// Comparisons at once.
 const WORKERS: usize = 4;
 /// How long a worker waits at most before it looks again.
 const GLANCE_MS: i64 = 60_000;
 /// What lies between the two looks that an operator asked for.
-const BY_HAND: Duration = Duration::from_secs(2);
+const BY_HAND: Duration = Duration::from_secs(1);
 
 /// When is compared and what is mended, all in milliseconds.
 #[derive(Clone, Debug)]
@@ -166,6 +166,12 @@ impl Node {
         Ok(())
     }
 
+    /// How many peers wait for a first look at their followers from here, and how many for a second.
+    #[must_use]
+    pub fn comparisons_waiting(&self) -> [usize; 2] {
+        self.0.comparing.schedule().waiting()
+    }
+
     /// Compares, until stopped.
     pub async fn compare(self, options: CompareOptions, stop: CancellationToken) {
         // A second time would mean two of these over one node, which the wiring never builds.
@@ -181,11 +187,12 @@ impl Node {
                 let mut schedule = self.0.comparing.schedule();
                 (schedule.take(now_ms), schedule.next_ms())
             };
-            if let Some((peer, waiting)) = next {
+            if let Some((peer, first)) = next {
                 // Others may be due, and whoever waits for this host.
                 self.0.comparing.changed.notify_one();
-                let turn = self.turn(&peer, waiting, options);
+                let turn = self.turn(&peer, first, options);
                 if stop.run_until_cancelled(turn).await.is_none() {
+                    self.0.comparing.schedule().free(&peer);
                     return;
                 }
                 self.0.comparing.changed.notify_one();
@@ -202,13 +209,13 @@ impl Node {
     }
 
     /// One look at a peer's followers from here: the first, or the second, after which is mended.
-    async fn turn(&self, peer: &str, waiting: Waiting, options: &CompareOptions) {
+    async fn turn(&self, peer: &str, first: Option<First>, options: &CompareOptions) {
         let looked = match self.partial_of(peer).await {
             Some(url) => self.look_at(peer, &url).await,
             None => Err(look::LookError::NotOffered),
         };
         let mut mends = 0;
-        match (looked, waiting.first) {
+        match (looked, first) {
             (Err(error), _) => tracing::debug!(peer, %error, "followers can't be compared"),
             (Ok(look), None) if !look.differences.is_empty() => {
                 let now_ms = self.now_ms();

@@ -18,4 +18,9 @@ pub(crate) enum Peer {
     },
     /// The blocked actors
     List(Limit),
+    /// Compare who follows WHO from here with what its server says, and mend what differs
+    Compare {
+        /// Its handle or URL
+        who: String,
+    },
 }

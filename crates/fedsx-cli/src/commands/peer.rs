@@ -1,4 +1,6 @@
-//! `peer block|unblock|list`.
+//! `peer block|unblock|list|compare`.
+
+mod compare;
 
 use fedsx_admin::proto;
 use fedsx_core::value::{Map, Value};
@@ -25,6 +27,7 @@ pub(crate) async fn run(global: &Global, command: Peer) -> anyhow::Result<()> {
             told(global, "unblocked", &answer.actor)
         }
         Peer::List(limit) => list(global, limit).await,
+        Peer::Compare { who } => compare::run(global, who).await,
     }
 }
 

@@ -76,6 +76,14 @@ pub(crate) struct Peers {
     /// What one host may send; 0 is no limit.
     pub(crate) posts_per_minute: u32,
     pub(crate) posts_burst: u32,
+    /// Between two passes that compare followers with all peers; nothing is none.
+    pub(crate) compare_every: Duration,
+    /// Between two comparisons with one actor.
+    pub(crate) compare_pause: Duration,
+    /// How long a difference has to last before it is mended.
+    pub(crate) settle: Duration,
+    /// After how long a request to follow that got no answer is said again.
+    pub(crate) ask_again: Duration,
 }
 
 /// What follows from activities.
@@ -183,6 +191,10 @@ impl Default for Peers {
             inbound_per_minute: 240,
             posts_per_minute: 6_000,
             posts_burst: 2_000,
+            compare_every: minutes(24 * 60),
+            compare_pause: minutes(60),
+            settle: minutes(10),
+            ask_again: minutes(6 * 60),
         }
     }
 }

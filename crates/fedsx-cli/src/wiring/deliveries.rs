@@ -79,6 +79,13 @@ impl AdminDeliveries {
             "Dead letters dropped to make room for others.",
             totals.dead_letters_dropped,
         );
+        let [first, second] = self.node.comparisons_waiting();
+        gauge(
+            out,
+            "fedsx_comparisons_waiting",
+            "Actors whose followers here are to be compared with what their servers say.",
+            (first + second) as u64,
+        );
     }
 
     fn letter(&self, id: u64, letter: Letter) -> DeadLetter {

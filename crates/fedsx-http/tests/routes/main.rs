@@ -4,3 +4,4 @@
 mod reading;
 mod receiving;
 mod setting;
+mod synchronization;

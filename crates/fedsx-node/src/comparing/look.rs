@@ -363,6 +363,19 @@ mod tests {
             }
             Err(why) => why.to_owned(),
         });
-        insta::assert_snapshot!(read.collect::<Vec<_>>().join("\n"), @"");
+        insta::assert_snapshot!(read.collect::<Vec<_>>().join("\n"), @r"
+        1 members, next none
+        1 members, next none
+        it lists fewer or more than it counts
+        it lists nobody, not even none
+        0 members, next none
+        0 members, next https://b.test/f?page=true
+        its first page is no URL
+        1 members, next none
+        1 members, next https://b.test/f?page=true
+        it lists nobody, not even none
+        a member is no URL
+        it is no collection
+        ");
     }
 }

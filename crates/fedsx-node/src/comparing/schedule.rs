@@ -4,6 +4,7 @@
 //! rests after each comparison, the longer the more often in a row something had to be mended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fedsx_core::state::host;
 
@@ -18,12 +19,15 @@ const KNOWN: usize = 10_000;
 /// How often the rest is doubled.
 const DOUBLINGS: u32 = 5;
 
+/// What a first look found.
+pub(super) type First = Arc<[Difference]>;
+
 /// A peer that waits.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     due_ms: i64,
-    /// What the first look found; nothing before it.
-    pub(super) first: Option<Vec<Difference>>,
+    /// Nothing before the first look.
+    first: Option<First>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +56,8 @@ pub(super) struct Schedule {
     /// The hosts with which something is compared.
     occupied: BTreeSet<String>,
     known: BTreeMap<String, Known>,
+    /// Until when nothing of it is over, where it is full.
+    full_until_ms: i64,
     /// Whether a host says that it offers comparison, and until when that is believed.
     offers: BTreeMap<String, (bool, i64)>,
 }
@@ -74,21 +80,29 @@ impl Schedule {
         Asked::Waits
     }
 
-    fn wait(&mut self, peer: &str, first: Option<Vec<Difference>>, due_ms: i64) {
+    fn wait(&mut self, peer: &str, first: Option<First>, due_ms: i64) {
         let waiting = Waiting { due_ms, first };
         self.waiting.insert(peer.to_owned(), waiting);
     }
 
-    /// The peer that is due first; its host is occupied from now on.
-    pub(super) fn take(&mut self, now_ms: i64) -> Option<(String, Waiting)> {
+    /// The peer that is due first, and what a first look found. Its host is occupied from now on; it waits until its
+    /// look has come to an end.
+    pub(super) fn take(&mut self, now_ms: i64) -> Option<(String, Option<First>)> {
         let (peer, due_ms) = self.first()?;
         if due_ms > now_ms {
             return None;
         }
         let peer = peer.to_owned();
-        let waiting = self.waiting.remove(&peer)?;
         self.occupied.insert(host(&peer));
-        Some((peer, waiting))
+        let first = self.waiting.get(&peer)?.first.clone();
+        Some((peer, first))
+    }
+
+    /// How many peers wait for a first look, and how many for a second.
+    pub(super) fn waiting(&self) -> [usize; 2] {
+        let second = self.waiting.values().filter(|it| it.first.is_some());
+        let second = second.count();
+        [self.waiting.len() - second, second]
     }
 
     /// When the next is due.
@@ -106,12 +120,13 @@ impl Schedule {
     /// A first look found something: there will be a second.
     pub(super) fn again(&mut self, peer: &str, first: Vec<Difference>, due_ms: i64) {
         self.free(peer);
-        self.wait(peer, Some(first), due_ms);
+        self.wait(peer, Some(first.into()), due_ms);
     }
 
     /// A comparison is over.
     pub(super) fn ended(&mut self, peer: &str, now_ms: i64, pause_ms: i64, mended: bool) {
         self.free(peer);
+        self.waiting.remove(peer);
         if !self.has_room(peer, now_ms) {
             return;
         }
@@ -160,20 +175,27 @@ impl Schedule {
 
     /// Remembers whether a host offers comparison.
     pub(super) fn note_offer(&mut self, host: &str, offers: bool, now_ms: i64, until_ms: i64) {
-        if self.offers.len() >= KNOWN {
+        if self.offers.len() >= KNOWN && !self.offers.contains_key(host) {
             self.offers.retain(|_, (_, until_ms)| now_ms < *until_ms);
         }
-        if self.offers.len() < KNOWN {
+        if self.offers.len() < KNOWN || self.offers.contains_key(host) {
             self.offers.insert(host.to_owned(), (offers, until_ms));
         }
     }
 
     /// Whether something can be remembered of a peer, after what is at rest no longer was forgotten.
     fn has_room(&mut self, peer: &str, now_ms: i64) -> bool {
-        if self.known.len() >= KNOWN && !self.known.contains_key(peer) {
-            self.known.retain(|_, known| now_ms < known.rests_until_ms);
+        if self.known.contains_key(peer) || self.known.len() < KNOWN {
+            return true;
         }
-        self.known.len() < KNOWN || self.known.contains_key(peer)
+        // Looked at only when something can be over, since all of it is.
+        if now_ms < self.full_until_ms {
+            return false;
+        }
+        self.known.retain(|_, known| now_ms < known.rests_until_ms);
+        let rests = self.known.values().map(|known| known.rests_until_ms);
+        self.full_until_ms = rests.min().unwrap_or_default();
+        self.known.len() < KNOWN
     }
 }
 
@@ -208,8 +230,12 @@ mod tests {
         let third = schedule.take(9).map(|(peer, _)| peer);
         assert_eq!(third.as_deref(), Some(CAROL));
         schedule.ended(CAROL, 9, HOUR_MS, false);
-        let (peer, waiting) = schedule.take(20).expect("due");
-        assert_eq!((&*peer, waiting.first.is_some()), (BOB, true));
+        assert_eq!(schedule.waiting(), [1, 1]);
+        let (peer, first) = schedule.take(20).expect("due");
+        assert_eq!((&*peer, first.is_some()), (BOB, true));
+        // Its look was cut off.
+        schedule.free(BOB);
+        assert!(schedule.take(20).is_some_and(|(peer, _)| peer == BOB));
     }
 
     #[test]
@@ -245,6 +271,8 @@ mod tests {
         for number in 0..2 * KNOWN {
             schedule.ended(&peer(number), 0, HOUR_MS, false);
             schedule.learn(&peer(number), "https://x.test/f", 0);
+        }
+        for number in 0..=KNOWN {
             schedule.note_offer(&number.to_string(), true, 0, HOUR_MS);
         }
         assert_eq!(

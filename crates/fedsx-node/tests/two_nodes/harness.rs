@@ -12,10 +12,12 @@ use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, ActorName, Origin};
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{Control, LogId};
-use fedsx_core::http_signature::sign_rfc9421;
+use fedsx_core::follow::synchronization::HEADER;
+use fedsx_core::http_signature::{sign_rfc9421, sign_rfc9421_with};
 use fedsx_core::key::{PublicKey, Signer};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
+use fedsx_core::reader::Reader;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::value::{Map, Value};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
@@ -25,13 +27,16 @@ use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::{WebFinger, jrd_for, name_of_resource};
 use fedsx_node::{HostPolicy, InboxPost, NewActor, Node, Parts, Receipt, RequestParts};
 use fedsx_store::check;
+use fedsx_store::delivery::{Item, Place, Placed, Recipient};
 use fedsx_store::engine::EngineKind;
-use fedsx_store::{SeqRange, Store, StoreOptions};
+use fedsx_store::{SeqRange, Store, StoreOptions, schema};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode, header};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// Followers in a page of a part.
+const PARTIAL_PAGE: usize = 5_000;
 /// How often a wait looks again.
 const GLANCE: Duration = Duration::from_millis(2);
 /// How long something may take at most before its test fails.
@@ -146,24 +151,60 @@ impl Net {
         self.nodes.lock().expect("lock").remove(authority);
     }
 
+    /// The part of a followers collection, for who signed the request.
+    async fn partial(&self, request: &Request) -> Option<Map> {
+        let (of, query) = request.url.split_once("/followers_synchronization")?;
+        let origin = Origin::of(&request.url)?;
+        let node = self.node(origin.authority())?;
+        let name = node.instance().local_name(of)?;
+        let actor = node.actor(name).ok()?;
+        let head = RequestParts {
+            method: Method::GET,
+            path_and_query: request.url[origin.as_str().len()..].to_owned(),
+            headers: request.headers.clone(),
+        };
+        let reader = node.reader(&head, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+        let Ok(Reader::Actor(reader)) = reader else {
+            return None;
+        };
+        let reader = Origin::of(&reader)?;
+        let view = node.view();
+        let after = query.strip_prefix("?after=").map(schema::url_hash);
+        let mut found = view
+            .followers_on(actor.no, reader.as_str(), after.as_ref(), PARTIAL_PAGE + 1)
+            .expect("reads");
+        let next = (found.len() > PARTIAL_PAGE).then(|| {
+            found.truncate(PARTIAL_PAGE);
+            let (_, last) = found.last().expect("a page");
+            format!("{of}/followers_synchronization?after={last}")
+        });
+        let members: Vec<String> = found.into_iter().map(|(_, peer)| peer).collect();
+        let mut page = Map::from([
+            ("type", Value::from("OrderedCollectionPage")),
+            ("orderedItems", members.into()),
+        ]);
+        if let Some(next) = next {
+            page.insert("next", next);
+        }
+        Some(page)
+    }
+
+    fn node(&self, authority: &str) -> Option<Node> {
+        self.nodes.lock().expect("lock").get(authority).cloned()
+    }
+
+    fn count(&self, url: &str) {
+        let mut asked = self.asked.lock().expect("lock");
+        *asked.entry(url.to_owned()).or_default() += 1;
+    }
+
     fn answer(&self, request: &Request) -> Option<Map> {
         let url = &request.url;
-        *self
-            .asked
-            .lock()
-            .expect("lock")
-            .entry(url.clone())
-            .or_default() += 1;
         if let Some(instead) = self.instead.lock().expect("lock").get(url) {
             return instead.clone();
         }
         let origin = Origin::of(url)?;
-        let node = self
-            .nodes
-            .lock()
-            .expect("lock")
-            .get(origin.authority())?
-            .clone();
+        let node = self.node(origin.authority())?;
         if let Some((_, resource)) = url.split_once("/.well-known/webfinger?resource=") {
             let resource = resource
                 .replace("%3A", ":")
@@ -172,6 +213,9 @@ impl Net {
             let name = name_of_resource(node.instance(), &resource)?;
             node.actor(name.as_str()).ok()?;
             return Some(jrd_for(node.instance(), &name));
+        }
+        if url.ends_with("/.well-known/sx-capabilities") {
+            return Some(Map::from([("followersSynchronization", true)]));
         }
         if let Some((_, cid)) = url.split_once("/artifacts/") {
             let cid: Cid = cid.parse().ok()?;
@@ -195,28 +239,38 @@ impl Transport for Net {
             let silence = TransportError::Connect("nobody answers".to_owned());
             return Box::pin(async { Err(silence) });
         }
-        let answer = self.answer(&request);
-        let is_jrd = request.url.contains("webfinger");
-        let media_type = if is_jrd {
-            "application/jrd+json"
-        } else {
-            "application/activity+json"
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, media_type.parse().expect("a header"));
-        let body = answer.as_ref().map(json).unwrap_or_default();
-        let status = if answer.is_some() {
-            StatusCode::OK
-        } else {
-            StatusCode::NOT_FOUND
-        };
-        let response = Response {
-            status,
-            headers,
-            body,
-            final_url: request.url,
-        };
-        Box::pin(async { Ok(response) })
+        self.count(&request.url);
+        if request.url.contains("/followers_synchronization") {
+            return Box::pin(async move {
+                let page = self.partial(&request).await;
+                Ok(answered(&request, page))
+            });
+        }
+        let answer = answered(&request, self.answer(&request));
+        Box::pin(async { Ok(answer) })
+    }
+}
+
+fn answered(request: &Request, answer: Option<Map>) -> Response {
+    let is_jrd = request.url.contains("webfinger");
+    let media_type = if is_jrd {
+        "application/jrd+json"
+    } else {
+        "application/activity+json"
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, media_type.parse().expect("a header"));
+    let body = answer.as_ref().map(json).unwrap_or_default();
+    let status = if answer.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    Response {
+        status,
+        headers,
+        body,
+        final_url: request.url.clone(),
     }
 }
 
@@ -261,6 +315,62 @@ impl Instance {
         verbs
     }
 
+    /// Has all that is new in the outboxes here go nowhere.
+    pub(crate) fn lose(&self) {
+        for actor in self.node.view().actors().expect("reads") {
+            let log = LogId::outbox(actor.no);
+            let last = self.node.view().log(log, SeqRange::default(), true, 1);
+            let last = last.expect("reads").first().map_or(0, |entry| entry.seq);
+            self.carried.lock().expect("lock").insert(actor.no.0, last);
+        }
+    }
+
+    /// The verbs of the activities of an actor, oldest first.
+    pub(crate) fn said(&self, name: &str) -> Vec<String> {
+        let log = LogId::outbox(self.node.actor(name).expect("an actor").no);
+        let entries = self.node.view().log(log, SeqRange::default(), false, 1_000);
+        let entries = entries.expect("reads").into_iter();
+        entries
+            .map(|entry| entry.stored.activity().expect("an activity").verb.clone())
+            .collect()
+    }
+
+    /// A document of an actor here waits for a host.
+    pub(crate) fn queue(&self, name: &str, host: &str) -> Place {
+        let actor = self.node.actor(name).expect("an actor");
+        let placed = Placed {
+            place: Place {
+                host: Arc::from(host),
+                due_ms: None,
+                actor: actor.no,
+                offset: 1,
+                recipient: 1,
+            },
+            item: Item {
+                digest: Digest::of(b"a document"),
+                bytes: 1,
+                recipient: Recipient::Named(format!("https://{host}/")),
+                inbox: None,
+                failures: 0,
+                queued_ms: 0,
+                past_blocks: false,
+            },
+        };
+        let deliveries = self.store.deliveries();
+        let mut change = deliveries.change();
+        change.put(&placed);
+        deliveries.commit(change).expect("queued");
+        placed.place
+    }
+
+    /// It waits no longer.
+    pub(crate) fn unqueue(&self, place: &Place) {
+        let deliveries = self.store.deliveries();
+        let mut change = deliveries.change();
+        change.remove(place);
+        deliveries.commit(change).expect("removed");
+    }
+
     /// Runs the worker of what is owed until nothing is.
     pub(crate) async fn settle(&self) {
         let is_settled = async || self.node.view().owed_all(1).expect("reads").is_empty();
@@ -289,7 +399,27 @@ impl Instance {
         self.receive_with(None, document, headers).await
     }
 
-    async fn receive_with(
+    /// A delivery whose signature covers what it says of followers, or does not.
+    pub(crate) async fn receive_told(
+        &self,
+        document: &Map,
+        signer: &dyn Signer,
+        said: &str,
+        is_covered: bool,
+    ) -> Result<Receipt, Refusal> {
+        let url = self.node.instance().shared_inbox();
+        let now_s = self.node.now_ms() / 1_000;
+        let body = json(document);
+        let fields = [(HEADER, said)];
+        let fields = if is_covered { &fields[..] } else { &[] };
+        let signed = sign_rfc9421_with("POST", &url, Some(&body), fields, signer, now_s);
+        let mut headers = HeaderMap::new();
+        signed.expect("ASCII").insert_into(&mut headers);
+        headers.insert(HEADER, said.parse().expect("a header"));
+        self.receive_with(None, document, headers).await
+    }
+
+    pub(crate) async fn receive_with(
         &self,
         target: Option<&str>,
         document: &Map,
