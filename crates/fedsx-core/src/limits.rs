@@ -34,6 +34,8 @@ pub const EVIDENCE_PER_ACTOR: usize = 100;
 pub const EARLY_UNDO_MS: i64 = 6 * 3_600_000;
 /// Followers from one instance that are compared with a peer's word.
 pub const PARTIAL_FOLLOWERS: usize = 1_000_000;
+/// Of them, those of whom nothing is known here: an instance can have lost some, hardly so many.
+pub const PARTIAL_UNKNOWN: usize = 100_000;
 /// Pages in which a peer may list them.
 pub const PARTIAL_PAGES: usize = 1_000;
 /// What an instance says of itself, bytes.

@@ -10,7 +10,7 @@ use fedsx_core::address::{Origin, same_origin};
 use fedsx_core::entry::ActorNo;
 use fedsx_core::follow::{Direction, Phase, Relation};
 use fedsx_core::http_signature::{SignError, sign_rfc9421};
-use fedsx_core::limits::{PARTIAL_FOLLOWERS, PARTIAL_PAGES};
+use fedsx_core::limits::{PARTIAL_FOLLOWERS, PARTIAL_PAGES, PARTIAL_UNKNOWN};
 use fedsx_core::refusal::Refusal;
 use fedsx_core::state::{Actor, StateError, host};
 use fedsx_core::value::{Map, Value};
@@ -152,9 +152,7 @@ impl Node {
             }
             let page = self.page(&url, peer, &asks).await?;
             look.listed += page.members.len() as u64;
-            if look.listed > PARTIAL_FOLLOWERS as u64 {
-                return Err(LookError::TooMany);
-            }
+            look.check()?;
             next = page.next;
             let (node, peer) = (self.clone(), peer.to_owned());
             let held = move || node.against_theirs(&peer, page.members, listed, look);
@@ -252,6 +250,13 @@ impl Node {
 }
 
 impl Look {
+    /// Whether it is within its bounds so far.
+    fn check(&self) -> Result<(), LookError> {
+        let is_within =
+            self.listed <= PARTIAL_FOLLOWERS as u64 && self.unknown <= PARTIAL_UNKNOWN as u64;
+        is_within.then_some(()).ok_or(LookError::TooMany)
+    }
+
     fn note(&mut self, actor: ActorNo, kind: Kind, relation: Relation) {
         let difference = Difference {
             actor,
@@ -319,6 +324,18 @@ mod tests {
             map.insert(member, value);
         }
         map
+    }
+
+    #[test]
+    fn a_look_is_bounded() {
+        let look = |listed: usize, unknown: usize| Look {
+            listed: listed as u64,
+            unknown: unknown as u64,
+            ..Look::default()
+        };
+        assert!(look(PARTIAL_FOLLOWERS, PARTIAL_UNKNOWN).check().is_ok());
+        assert!(look(PARTIAL_FOLLOWERS + 1, 0).check().is_err());
+        assert!(look(0, PARTIAL_UNKNOWN + 1).check().is_err());
     }
 
     #[test]
