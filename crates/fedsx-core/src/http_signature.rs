@@ -1,4 +1,4 @@
-//! HTTP signatures: both schemes of peers verified, RFC 9421 with Ed25519 made.
+//! HTTP signatures: both schemes of peers verified, RFC 9421 with Ed25519 and the older one with RSA made.
 //!
 //! A signature counts only if it covers what makes a request this one: method, target, our own
 //! authority, a time within the skew and the digest of the body. The authority is our own URL's,
@@ -10,8 +10,11 @@
 mod cavage;
 mod digest;
 mod rfc9421;
+mod signed;
 
-pub use rfc9421::{SignError, SignedHeaders, sign_rfc9421, sign_rfc9421_with};
+pub use cavage::sign_cavage;
+pub use rfc9421::{sign_rfc9421, sign_rfc9421_with};
+pub use signed::{SignError, SignedHeaders};
 
 use http::HeaderMap;
 use http::header::{HOST, HeaderName};

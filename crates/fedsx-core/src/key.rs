@@ -262,6 +262,14 @@ pub trait Signer: Send + Sync {
     fn sign(&self, message: &[u8]) -> [u8; 64];
 }
 
+/// Whatever can sign requests with an RSA key of an actor.
+pub trait RsaSigner: Send + Sync {
+    /// The id under which the actor's document lists the key.
+    fn key_id(&self) -> &str;
+    /// The signature of `message` (RSASSA-PKCS1-v1_5 with SHA-256); `None` when the key gives none.
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>>;
+}
+
 /// A [`Signer`] over a secret key in memory, wiped when dropped.
 pub struct Ed25519Signer {
     key_id: String,

@@ -40,6 +40,14 @@ pub fn parse_http_date_ms(text: &str) -> Option<i64> {
     Some(instant.as_millisecond())
 }
 
+/// The instant as an HTTP date, cut to whole seconds; `None` for years that such a date has no place for.
+#[must_use]
+pub fn format_http_date(ms: i64) -> Option<String> {
+    let instant = Timestamp::from_second(ms.div_euclid(1_000)).ok()?;
+    let printer = rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&instant).ok()
+}
+
 /// Clamped to the years `jiff` can print, which lie far outside anything a document may carry.
 fn instant(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 {
@@ -141,6 +149,9 @@ mod tests {
         let ms = parse_http_date_ms("Sun, 05 Jan 2014 21:31:40 GMT");
         assert_eq!(ms, Some(1_388_957_500_000));
         assert_eq!(parse_http_date_ms("yesterday"), None);
+        let text = format_http_date(1_388_957_500_999);
+        assert_eq!(text.as_deref(), Some("Sun, 05 Jan 2014 21:31:40 GMT"));
+        assert_eq!(format_http_date(i64::MAX), None);
     }
 
     proptest! {

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use fedsx_core::address::Origin;
 use fedsx_core::http_signature::{
     Algorithm, HttpKey, RequestHead, Scheme, SignError, SignatureError, check, present,
-    sign_rfc9421, verify,
+    sign_cavage, sign_rfc9421, verify,
 };
-use fedsx_core::key::{Ed25519Signer, RsaPublicKey, Signer};
+use fedsx_core::key::{Ed25519Signer, RsaPublicKey, RsaSigner, Signer};
 use fedsx_core::limits;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::time::parse_http_date_ms;
@@ -589,6 +589,49 @@ fn signed_headers_look_like_this() {
     date: Sun, 05 Jan 2014 21:31:40 GMT
     digest: SHA-256=X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=
     ");
+}
+
+/// bob's RSA key, as a vault would hold it.
+struct MainKey(&'static str);
+
+impl RsaSigner for MainKey {
+    fn key_id(&self) -> &str {
+        self.0
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        Some(rsa(message))
+    }
+}
+
+#[test]
+fn what_is_signed_here_by_the_older_scheme_is_accepted() {
+    let main_key = MainKey("https://b.example/actors/bob#main-key");
+    for mut request in [Request::post(), Request::get()] {
+        for name in ["date", "digest", "content-digest"] {
+            request.headers.remove(name);
+        }
+        let url = format!("https://a.example{}#there", request.target);
+        let signed = sign_cavage(request.method, &url, request.body, &main_key, NOW_MS);
+        signed.expect("ASCII").insert_into(&mut request.headers);
+        assert_eq!(request.verify(&rsa_key()), Ok(()));
+        let presented = present(&request.head()).expect("well-formed");
+        let presented = presented.expect("signed");
+        assert_eq!(presented.scheme(), Scheme::Cavage);
+        assert_eq!(presented.algorithm(), Some(Algorithm::RsaSha256));
+        assert_eq!(presented.key_id(), main_key.0);
+        request.target.push('x');
+        assert_eq!(request.verify(&rsa_key()), Err(SignatureError::Invalid));
+    }
+    let sign = |url: &str, key: &'static str, ms| sign_cavage("GET", url, None, &MainKey(key), ms);
+    let refused = [
+        sign("https://a.example/\u{f8}", "k", NOW_MS),
+        sign("https://a.example/", "k\u{f8}", NOW_MS),
+        sign("https://a.example/", "k\"", NOW_MS),
+        sign("https://a.example/", "k", i64::MAX),
+    ];
+    let (ascii, time) = (Err(SignError::NotAscii), Err(SignError::Time));
+    assert_eq!(refused, [ascii.clone(), ascii.clone(), ascii, time]);
 }
 
 #[test]

@@ -3,18 +3,27 @@
 //! One `Signature` header of comma-separated parameters; the covered headers are named in
 //! `headers`, with `(request-target)`, `(created)` and `(expires)` among them. `hs2019` means what
 //! the network makes of it: the key's own algorithm, with SHA-256 for RSA. Deliberately absent:
-//! the `Authorization: Signature` form, and signing.
+//! the `Authorization: Signature` form. Signed here is what servers that know nothing else take: `rsa-sha256`
+//! over `(request-target)`, `host`, `date` and, where there is a body, `digest`.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{
-    Algorithm, COMPONENTS, Covered, Presented, RequestHead, SignatureError, check_time, key_id,
-};
-use crate::time::parse_http_date_ms;
+use http::header::{DATE, HeaderName};
 
+use super::digest::digest;
+use super::signed::{SignError, SignedHeaders, requested};
+use super::{
+    Algorithm, COMPONENTS, Covered, Presented, RequestHead, SIGNATURE, SignatureError, check_time,
+    key_id,
+};
+use crate::address::http_url;
+use crate::key::RsaSigner;
+use crate::time::{format_http_date, parse_http_date_ms};
+
+const DIGEST: HeaderName = HeaderName::from_static("digest");
 const REQUEST_TARGET: &str = "(request-target)";
 const CREATED: &str = "(created)";
 const EXPIRES: &str = "(expires)";
@@ -199,4 +208,48 @@ fn value(text: &str) -> Option<(Cow<'_, str>, &str)> {
         }
     }
     None
+}
+
+/// Signs a request with RSA over `(request-target)`, `host`, `date` and, where there is a body, `digest`.
+/// `target_uri` is the whole URL requested; `Host` is expected to be sent as it stands there.
+///
+/// # Errors
+/// The key id, URL or time can't be written in a header, or the key does not sign.
+pub fn sign_cavage(
+    method: &str,
+    target_uri: &str,
+    body: Option<&[u8]>,
+    signer: &dyn RsaSigner,
+    now_ms: i64,
+) -> Result<SignedHeaders, SignError> {
+    let target = http_url(requested(target_uri)?).ok_or(SignError::NotAscii)?;
+    let key_id = signer.key_id();
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if !key_id.bytes().all(is_plain) {
+        return Err(SignError::NotAscii);
+    }
+    let method = method.to_ascii_lowercase();
+    let query = target.query().map(|query| format!("?{query}"));
+    let (path, query) = (target.path(), query.unwrap_or_default());
+    let origin = target.origin().ascii_serialization();
+    let (_, host) = origin.split_once("://").ok_or(SignError::NotAscii)?;
+    let date = format_http_date(now_ms).ok_or(SignError::Time)?;
+    let mut names = format!("{REQUEST_TARGET} host date");
+    let mut base = format!("{REQUEST_TARGET}: {method} {path}{query}\nhost: {host}\ndate: {date}");
+    let mut signed = SignedHeaders::default();
+    signed.add(DATE, date)?;
+    if let Some(body) = body {
+        let digest = digest(body);
+        names.push_str(" digest");
+        base.push_str("\ndigest: ");
+        base.push_str(&digest);
+        signed.add(DIGEST, digest)?;
+    }
+    let signature = signer.sign(base.as_bytes()).ok_or(SignError::Key)?;
+    let signature = STANDARD.encode(signature);
+    let field = format!(
+        "keyId=\"{key_id}\",algorithm=\"rsa-sha256\",headers=\"{names}\",signature=\"{signature}\""
+    );
+    signed.add(SIGNATURE, field)?;
+    Ok(signed)
 }

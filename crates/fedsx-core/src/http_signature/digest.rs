@@ -58,6 +58,11 @@ pub(super) fn content_digest(body: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(body)))
 }
 
+/// The value of a `Digest` for a body made here.
+pub(super) fn digest(body: &[u8]) -> String {
+    format!("SHA-256={}", STANDARD.encode(Sha256::digest(body)))
+}
+
 fn is_known(algorithm: &str) -> bool {
     matches!(algorithm, "sha-256" | "sha-512")
 }

@@ -4,12 +4,13 @@
 //! host or path does not verify. Deliberately absent: `@query-param`, `@status`, component
 //! parameters (`sf`, `key`, `bs`, `req`, `tr`) and responses; a signature that uses one is refused.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
 use sfv::{
     BareItem, Dictionary, InnerList, Item, ListEntry, ListSerializer, Parser, StringRef, key_ref,
 };
 
 use super::digest::content_digest;
+use super::signed::{SignError, SignedHeaders, requested};
 use super::{
     Algorithm, COMPONENTS, Covered, LABELS, Presented, RequestHead, SIGNATURE, SIGNATURE_INPUT,
     SignatureError, key_id,
@@ -254,39 +255,6 @@ fn serialise(list: &InnerList) -> String {
         .expect("a list of one member has a text")
 }
 
-/// Why a request can't be signed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SignError {
-    /// The key id or the target is no printable ASCII, so no header can carry it.
-    #[error("the key id and the target URL must be printable ASCII")]
-    NotAscii,
-    /// The time lies outside what a structured field can carry.
-    #[error("the time is out of range")]
-    Time,
-}
-
-/// The headers that make a request a signed one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SignedHeaders {
-    /// `Content-Digest`, where there is a body.
-    pub content_digest: Option<HeaderValue>,
-    /// `Signature-Input`.
-    pub signature_input: HeaderValue,
-    /// `Signature`.
-    pub signature: HeaderValue,
-}
-
-impl SignedHeaders {
-    /// Sets the headers, in the place of any that were there.
-    pub fn insert_into(self, headers: &mut HeaderMap) {
-        if let Some(digest) = self.content_digest {
-            headers.insert(CONTENT_DIGEST, digest);
-        }
-        headers.insert(SIGNATURE_INPUT, self.signature_input);
-        headers.insert(SIGNATURE, self.signature);
-    }
-}
-
 /// Signs a request with Ed25519 over `@method`, `@target-uri` and, where there is a body,
 /// `content-digest`. `target_uri` is the whole URL requested; its fragment is left out, as it is
 /// on the wire.
@@ -315,10 +283,7 @@ pub fn sign_rfc9421_with(
     signer: &dyn Signer,
     created_s: i64,
 ) -> Result<SignedHeaders, SignError> {
-    let target_uri = target_uri.split('#').next().unwrap_or_default();
-    if !target_uri.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(SignError::NotAscii);
-    }
+    let target_uri = requested(target_uri)?;
     let signer_id = StringRef::from_str(signer.key_id()).map_err(|_| SignError::NotAscii)?;
     let created = BareItem::try_from(created_s).map_err(|_| SignError::Time)?;
     let digest = body.map(content_digest);
@@ -351,10 +316,12 @@ pub fn sign_rfc9421_with(
 
     let signature = BareItem::from(signer.sign(base.as_bytes()).as_slice());
     let signature = Item::new(signature);
-    let header = |text: String| HeaderValue::try_from(text).map_err(|_| SignError::NotAscii);
-    Ok(SignedHeaders {
-        content_digest: digest.map(header).transpose()?,
-        signature_input: header(format!("{LABEL}={params}"))?,
-        signature: header(format!("{LABEL}={}", sfv::FieldType::serialize(&signature)))?,
-    })
+    let mut signed = SignedHeaders::default();
+    if let Some(digest) = digest {
+        signed.add(HeaderName::from_static(CONTENT_DIGEST), digest)?;
+    }
+    signed.add(SIGNATURE_INPUT, format!("{LABEL}={params}"))?;
+    let signature = sfv::FieldType::serialize(&signature);
+    signed.add(SIGNATURE, format!("{LABEL}={signature}"))?;
+    Ok(signed)
 }

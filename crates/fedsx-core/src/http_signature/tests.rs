@@ -6,8 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
-use super::{HttpKey, Presented, RequestHead, SignatureError, cavage, present, rfc9421, verify};
+use super::{
+    HttpKey, Presented, RequestHead, SignatureError, cavage, present, rfc9421, sign_cavage, verify,
+};
 use crate::address::Origin;
+use crate::key::RsaSigner;
 use crate::key::{PublicKey, RsaPublicKey};
 
 const RFC9421: &str = include_str!("../../tests/vectors/rfc9421/vectors.json");
@@ -230,4 +233,27 @@ fn the_signing_strings_of_cavage_are_reproduced() {
             text(case, "name")
         );
     }
+}
+
+#[test]
+fn what_is_signed_by_cavage_is_a_vector() {
+    #[derive(Default)]
+    struct Shown(std::sync::Mutex<String>);
+    impl RsaSigner for Shown {
+        fn key_id(&self) -> &'static str {
+            "Test"
+        }
+        fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+            *self.0.lock().ok()? = String::from_utf8(message.to_vec()).ok()?;
+            Some(Vec::new())
+        }
+    }
+    let vectors: Json = serde_json::from_str(CAVAGE).expect("JSON");
+    let cases = vectors["cases"].as_array().expect("an array");
+    let case = cases.iter().find(|case| text(case, "name") == "C.2");
+    let shown = Shown::default();
+    let url = "https://example.com/foo?param=value&pet=dog#there";
+    sign_cavage("POST", url, None, &shown, 1_388_957_500_000).expect("signed");
+    let base = shown.0.into_inner().expect("one thread");
+    assert_eq!(base, text(case.expect("C.2"), "signing_string"));
 }
