@@ -3,11 +3,11 @@
 //! Invariant: nothing is sent to a URL or an address that [`crate::guard`] refuses, neither at first
 //! nor after a redirect, and no answer is read past the request's bound or the deadline. Redirects
 //! are walked by hand, at most [`REDIRECTS`] on GET and none on POST. Deliberately absent: proxies of the
-//! environment, cookies, automatic retries of what may have arrived, certificates of the system.
+//! environment, cookies, automatic retries of what may have arrived, certificates of the system; and keys:
+//! who signs a request comes with it (`signing`).
 //! Source: design section 9.4.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +22,13 @@ use url::Url;
 
 use crate::guard::Guard;
 
+mod error;
 mod names;
+mod signing;
 
+pub use error::TransportError;
 pub use names::{NameLookup, SystemNames};
+pub use signing::{SignRequests, Unsent, Unsigned};
 
 /// Redirects followed on one GET.
 pub const REDIRECTS: usize = 3;
@@ -51,6 +55,8 @@ pub struct Request {
     pub body: Bytes,
     /// How much of an answer is read.
     pub limit: BodyLimit,
+    /// Who signs it, for each URL that it is sent to.
+    pub signed_by: Option<Arc<dyn SignRequests>>,
 }
 
 impl Request {
@@ -64,6 +70,7 @@ impl Request {
             headers: HeaderMap::from_iter([(http::header::ACCEPT, accept)]),
             body: Bytes::new(),
             limit,
+            signed_by: None,
         }
     }
 
@@ -76,7 +83,15 @@ impl Request {
             headers,
             body,
             limit,
+            signed_by: None,
         }
+    }
+
+    /// The request, signed by `signer`.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Arc<dyn SignRequests>) -> Self {
+        self.signed_by = Some(signer);
+        self
     }
 }
 
@@ -113,85 +128,6 @@ impl Response {
         }
         let wait_ms = parse_http_date_ms(text)?.saturating_sub(now_ms).max(0);
         u32::try_from(wait_ms.div_euclid(1_000)).ok()
-    }
-}
-
-/// Why no whole answer came.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The URL itself may not be dialled.
-    #[error("`{url}` is not dialled: {reason}")]
-    ForbiddenUrl {
-        /// The URL, cut to 200 characters.
-        url: String,
-        /// The rule.
-        reason: &'static str,
-    },
-    /// The host's address may not be dialled.
-    #[error("`{host}` is not dialled: {address} is {range}")]
-    ForbiddenAddress {
-        /// The host as written.
-        host: String,
-        /// The address it is or resolves to.
-        address: IpAddr,
-        /// The name of the address range.
-        range: &'static str,
-    },
-    /// The host's name does not resolve.
-    #[error("the name of the host does not resolve: {0}")]
-    Dns(String),
-    /// No connection.
-    #[error("no connection: {0}")]
-    Connect(String),
-    /// No TLS session, or a certificate that is not trusted.
-    #[error("no TLS session: {0}")]
-    Tls(String),
-    /// No whole answer in time.
-    #[error("no answer within {} ms", .0.as_millis())]
-    Timeout(Duration),
-    /// The connection broke before the answer was whole.
-    #[error("the connection broke before the answer was whole: {0}")]
-    Broken(String),
-    /// The answer is larger than the request allows.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// Redirects that lead nowhere.
-    #[error("redirected wrongly: {0}")]
-    Redirect(&'static str),
-    /// No free place here to send it from; nothing was sent.
-    #[error("no free place to send from, try again after {retry_after_s} s")]
-    Busy {
-        /// When another try makes sense.
-        retry_after_s: u32,
-    },
-}
-
-impl TransportError {
-    /// Whether the failure is the host's, so that anything else sent to it now would fail as well
-    /// (design, section 9.2: the whole lane backs off).
-    #[must_use]
-    pub fn is_host_failure(&self) -> bool {
-        match self {
-            Self::ForbiddenAddress { .. }
-            | Self::Dns(_)
-            | Self::Connect(_)
-            | Self::Tls(_)
-            | Self::Timeout(_)
-            | Self::Broken(_) => true,
-            Self::ForbiddenUrl { .. }
-            | Self::TooLarge(_)
-            | Self::Redirect(_)
-            | Self::Busy { .. } => false,
-        }
-    }
-
-    /// Whether the guard refused to send at all.
-    #[must_use]
-    pub fn is_forbidden(&self) -> bool {
-        matches!(
-            self,
-            Self::ForbiddenUrl { .. } | Self::ForbiddenAddress { .. }
-        )
     }
 }
 
@@ -269,6 +205,12 @@ pub enum ClientError {
     Build(#[from] reqwest::Error),
 }
 
+/// What a URL answers.
+enum Hop {
+    Answer(Response),
+    Redirect(Url),
+}
+
 /// The client that asks [`crate::guard`] first.
 #[derive(Debug)]
 pub struct GuardedClient {
@@ -278,6 +220,7 @@ pub struct GuardedClient {
     user_agent: HeaderValue,
     timeout: Duration,
     permits: Semaphore,
+    schemes: signing::Schemes,
 }
 
 impl GuardedClient {
@@ -326,6 +269,7 @@ impl GuardedClient {
                 .map_err(|_| ClientError::UserAgent)?,
             timeout: options.timeout,
             permits: Semaphore::new(options.max_concurrent.max(1)),
+            schemes: signing::Schemes::default(),
         })
     }
 
@@ -338,10 +282,9 @@ impl GuardedClient {
             .or_insert_with(|| self.user_agent.clone());
         for _ in 0..=REDIRECTS {
             url.set_fragment(None);
-            let response = self.one_request(&url, &request).await?;
-            let target = redirect_target(&response, &request.method, &url)?;
-            let Some(target) = target else {
-                return read(response, url, request.limit).await;
+            let target = match self.hop(&url, &request).await? {
+                Hop::Answer(response) => return Ok(response),
+                Hop::Redirect(target) => target,
             };
             url = self.guard.check(target.as_str())?;
             self.bar.check(&url)?;
@@ -350,21 +293,27 @@ impl GuardedClient {
         Err(TransportError::Redirect("more redirects than are followed"))
     }
 
-    async fn one_request(
+    /// One request to one URL, with these headers.
+    async fn ask(
         &self,
         url: &Url,
         request: &Request,
-    ) -> Result<reqwest::Response, TransportError> {
+        headers: HeaderMap,
+    ) -> Result<Hop, TransportError> {
         let sent = self
             .http
             .request(request.method.clone(), url.clone())
-            .headers(request.headers.clone());
+            .headers(headers);
         let sent = if request.method == Method::GET {
             sent
         } else {
             sent.body(request.body.clone())
         };
-        sent.send().await.map_err(|error| self.judge(&error))
+        let response = sent.send().await.map_err(|error| self.judge(&error))?;
+        Ok(match redirect_target(&response, &request.method, url)? {
+            Some(target) => Hop::Redirect(target),
+            None => Hop::Answer(read(response, url.clone(), request.limit).await?),
+        })
     }
 
     fn judge(&self, error: &reqwest::Error) -> TransportError {

@@ -181,7 +181,7 @@ impl Fetcher {
         max_bytes: usize,
     ) -> Result<Fetched, FetchError> {
         let request = Request::get(url, ACCEPT, BodyLimit::Refuse(max_bytes));
-        self.answer(request, purpose, max_bytes).await
+        self.answer(self.signed(request), purpose, max_bytes).await
     }
 
     async fn answer(

@@ -14,7 +14,7 @@ use fedsx_core::address::Origin;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::budget::{AddressBudget, Rate};
-use crate::client::{Request, Response, Transport, TransportError};
+use crate::client::{Request, Response, SignRequests, Transport, TransportError};
 use crate::clock::Clock;
 
 /// Hosts remembered before those at rest are forgotten.
@@ -65,6 +65,8 @@ pub struct Fetcher {
     /// What each source address may still cause to be fetched.
     budget: AddressBudget,
     clock: Clock,
+    /// Who signs what is asked for on nobody else's behalf.
+    signer: Option<Arc<dyn SignRequests>>,
 }
 
 impl fmt::Debug for Fetcher {
@@ -90,7 +92,22 @@ impl Fetcher {
             }),
             options,
             clock,
+            signer: None,
         }
+    }
+
+    /// The same, whose documents are asked for with the signature of the instance itself: there are hosts that
+    /// serve nothing without one.
+    #[must_use]
+    pub fn signing(mut self, signer: Arc<dyn SignRequests>) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    /// The request, signed by the instance itself where it signs and nobody else does.
+    pub(crate) fn signed(&self, mut request: Request) -> Request {
+        request.signed_by = request.signed_by.or_else(|| self.signer.clone());
+        request
     }
 
     /// The time, by the clock all fetches go by, Unix milliseconds.

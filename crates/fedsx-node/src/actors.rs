@@ -143,6 +143,6 @@ impl Node {
             superseded_ms: None,
             superseded_by: None,
         };
-        Ok((record, spki_to_pem(&rsa)))
+        Ok((record, spki_to_pem(rsa.spki())))
     }
 }

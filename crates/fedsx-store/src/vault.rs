@@ -15,10 +15,11 @@
 //!
 //! Bearer tokens lie beside them, as hashes (`tokens`). Invariants: a key is durable before its public half is told to anyone; a file under another key's
 //! name does not open; secrets are wiped from memory and never printed.
-//! Deliberately absent: rotation (a new key has a new id), signing with RSA. Export: `export/keys.rs`.
+//! Deliberately absent: rotation (a new key has a new id). Export: `export/keys.rs`.
 //! Design, section 4 ("Secret keys … are committed durably, apart") and section 6.
 
 mod error;
+mod rsa;
 mod seal;
 mod tokens;
 
@@ -29,14 +30,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
 use fedsx_core::export::{KeyKind, SecretKey};
 use fedsx_core::key::{Ed25519Signer, PublicKey};
 use zeroize::Zeroizing;
 
 pub use self::error::VaultError;
+pub use self::rsa::RsaKey;
 use self::seal::{Kind, Revealed, Sealer};
 pub use self::tokens::{IssueError, Scope, TOKENS_PER_ACTOR, Token, TokenText, Tokens};
 use crate::journal::{Directory, Files};
@@ -58,6 +57,7 @@ pub struct Vault {
     sealer: Sealer,
     /// Decoded keys by id. The lock is also held while a key is made, so that one id gets one key.
     signers: Mutex<HashMap<String, Arc<Ed25519Signer>>>,
+    rsa: rsa::Kept,
     tokens: Tokens,
 }
 
@@ -89,6 +89,7 @@ impl Vault {
             files,
             sealer: Sealer::new(&secret),
             signers: Mutex::default(),
+            rsa: rsa::Kept::default(),
             tokens: Tokens::open(dir)?,
         };
         if let Some(name) = sealed {
@@ -117,32 +118,6 @@ impl Vault {
         let seed = random::<32>()?;
         self.store(key_id, Kind::Ed25519, seed.as_slice())?;
         Ok(Ed25519Signer::new(key_id, &seed).public_key())
-    }
-
-    /// Makes an RSA key of 2,048 bits, durably, and tells its public half as a DER-encoded
-    /// `SubjectPublicKeyInfo`. A key that is there already under that id is kept. Takes up to a second.
-    ///
-    /// # Errors
-    /// [`VaultError`]; then no key is promised.
-    pub fn create_rsa(&self, key_id: &str) -> Result<Vec<u8>, VaultError> {
-        let _alone = self.lock();
-        let unusable = || VaultError::Unusable {
-            key_id: key_id.to_owned(),
-        };
-        let pair = match self.reveal(key_id)? {
-            Some(found) if found.kind == Kind::Rsa => {
-                RsaKeyPair::from_pkcs8(&found.secret).map_err(|_| unusable())?
-            }
-            Some(_) => return Err(unusable()),
-            None => {
-                let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| unusable())?;
-                let secret: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| unusable())?;
-                self.store(key_id, Kind::Rsa, secret.as_ref())?;
-                pair
-            }
-        };
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| unusable())?;
-        Ok(public.as_ref().to_vec())
     }
 
     /// The signer of an Ed25519 key; none when there is no key of that id. Decoded keys are kept.
@@ -201,6 +176,7 @@ impl Vault {
     pub(crate) fn adopt(&self, key: &SecretKey) -> Result<(), VaultError> {
         let mut signers = self.lock();
         signers.remove(&key.id);
+        self.rsa.forget(&key.id);
         let kind = match key.kind {
             KeyKind::Ed25519 => Kind::Ed25519,
             KeyKind::Rsa => Kind::Rsa,

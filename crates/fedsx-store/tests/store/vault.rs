@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use fedsx_core::key::Signer;
+use fedsx_core::key::{RsaPublicKey, RsaSigner as _, Signer as _};
 use fedsx_store::vault::{Vault, VaultError};
 
 const ALICE: &str = "https://a.example/actors/alice#main-key";
@@ -113,10 +113,18 @@ fn a_write_that_a_crash_cut_off_is_no_key() {
 fn an_rsa_key_is_kept_and_is_no_signer_of_proofs() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let vault = Vault::open(dir.path(), Some(&[9; 40])).expect("opened");
-    let public = vault.create_rsa(ALICE).expect("made");
-    assert_eq!(public.len(), 294, "an SPKI of 2,048 bits");
+    let key = vault.create_rsa(ALICE).expect("made");
+    assert_eq!(key.spki().len(), 294, "an SPKI of 2,048 bits");
     let vault = Vault::open(dir.path(), Some(&[9; 40])).expect("opened");
-    assert_eq!(vault.create_rsa(ALICE).expect("kept"), public);
+    assert_eq!(vault.create_rsa(ALICE).expect("kept").spki(), key.spki());
+    let again = vault.rsa(ALICE, key.spki()).expect("readable");
+    let again = again.expect("there");
+    assert_eq!(again.key_id(), ALICE);
+    let public = RsaPublicKey::from_der(key.spki()).expect("an RSA key");
+    let signature = again.sign(b"a request").expect("a signature");
+    assert!(public.verifies(b"a request", &signature));
+    assert!(vault.rsa(BOB, key.spki()).expect("readable").is_none());
+    assert!(vault.rsa(ALICE, b"another").expect("readable").is_none());
     let signer = vault.signer(ALICE);
     assert!(matches!(signer, Err(VaultError::Unusable { .. })));
     let ed25519 = vault.create_ed25519(ALICE);

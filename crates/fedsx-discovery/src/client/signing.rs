@@ -1,0 +1,173 @@
+//! Signed requests, and the second knock: a host that takes no RFC 9421 signature is asked once more in the older
+//! scheme, and which of the two it took is remembered.
+//!
+//! Invariant: a request is signed for the URL it is sent to, so that a redirect is signed anew; a host is asked
+//! twice at most. Deliberately absent: keys. Whoever signs ([`SignRequests`]) is handed in.
+
+use std::fmt;
+use std::time::Duration;
+
+use fedsx_core::address::Origin;
+use fedsx_core::http_signature::{Scheme, SignError, SignedHeaders};
+use http::{HeaderMap, Method, StatusCode};
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{GuardedClient, Hop, Request, Response, TransportError};
+
+/// Hosts of which it is remembered that they take the older scheme.
+const HOSTS: usize = 4_096;
+/// How long that is remembered: hosts are updated.
+const REMEMBERED: Duration = Duration::from_hours(6);
+/// How much of an answer's body is searched for why it is one, bytes.
+const SEARCHED: usize = 4_096;
+
+/// Signs requests as one actor.
+pub trait SignRequests: Send + Sync + fmt::Debug {
+    /// The headers that sign this request in that scheme.
+    ///
+    /// # Errors
+    /// [`Unsigned`].
+    fn sign(&self, scheme: Scheme, request: &Unsent<'_>) -> Result<SignedHeaders, Unsigned>;
+}
+
+/// What of a request is signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsent<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The whole URL.
+    pub url: &'a str,
+    /// The body, where it may have one.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Why a request can't be signed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unsigned {
+    /// It can't be signed in this form.
+    #[error(transparent)]
+    Request(#[from] SignError),
+    /// The key is not to be had.
+    #[error("the key is not to be had: {0}")]
+    Key(String),
+}
+
+impl Request {
+    /// The headers as they are sent to `url`: signed in that scheme, where somebody signs.
+    ///
+    /// # Errors
+    /// [`Unsigned`].
+    pub fn headers_for(&self, url: &str, scheme: Scheme) -> Result<HeaderMap, Unsigned> {
+        let mut headers = self.headers.clone();
+        if let Some(signer) = &self.signed_by {
+            let unsent = Unsent {
+                method: self.method.as_str(),
+                url,
+                body: (self.method != Method::GET).then_some(&self.body),
+            };
+            signer.sign(scheme, &unsent)?.insert_into(&mut headers);
+        }
+        Ok(headers)
+    }
+}
+
+/// Which hosts take the older scheme alone, and until when that is believed.
+#[derive(Debug)]
+pub(super) struct Schemes(Cache<String, Instant>);
+
+impl Default for Schemes {
+    fn default() -> Self {
+        Self(Cache::new(HOSTS))
+    }
+}
+
+impl Schemes {
+    fn of(&self, host: &str) -> Scheme {
+        match self.0.get(host) {
+            Some(until) if Instant::now() < until => Scheme::Cavage,
+            _ => Scheme::Rfc9421,
+        }
+    }
+
+    fn remember(&self, host: String, scheme: Scheme) {
+        match scheme {
+            Scheme::Cavage => self.0.insert(host, Instant::now() + REMEMBERED),
+            Scheme::Rfc9421 => {
+                self.0.remove(&host);
+            }
+        }
+    }
+}
+
+impl GuardedClient {
+    /// Asks one URL. Where it takes no signature of the scheme that its host is believed to take, the other is
+    /// tried.
+    pub(super) async fn hop(&self, url: &Url, request: &Request) -> Result<Hop, TransportError> {
+        let host = Origin::of(url.as_str()).map(|origin| origin.authority().to_owned());
+        let host = host.filter(|_| request.signed_by.is_some());
+        let Some(host) = host else {
+            return self.ask(url, request, request.headers.clone()).await;
+        };
+        let scheme = self.schemes.of(&host);
+        let headers = request.headers_for(url.as_str(), scheme)?;
+        let told = self.ask(url, request, headers).await?;
+        if !told.refuses_signature() {
+            return Ok(told);
+        }
+        let other = match scheme {
+            Scheme::Rfc9421 => Scheme::Cavage,
+            Scheme::Cavage => Scheme::Rfc9421,
+        };
+        let headers = match request.headers_for(url.as_str(), other) {
+            Ok(headers) => headers,
+            Err(error) => {
+                tracing::debug!(host, %error, "no second knock");
+                return Ok(told);
+            }
+        };
+        let again = self.ask(url, request, headers).await?;
+        if again.refuses_signature() {
+            // Not for the scheme, then; what it said to the usual one is the answer.
+            return Ok(told);
+        }
+        if again.is_taken() {
+            tracing::debug!(host, scheme = ?other, "takes another scheme of signatures");
+            self.schemes.remember(host, other);
+        }
+        Ok(again)
+    }
+}
+
+impl Hop {
+    /// Whether the signature is what it was refused for, as far as that is to be told.
+    fn refuses_signature(&self) -> bool {
+        match self {
+            Self::Answer(response) => refuses_signature(response),
+            Self::Redirect(_) => false,
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        match self {
+            Self::Answer(response) => response.status.is_success(),
+            Self::Redirect(_) => true,
+        }
+    }
+}
+
+fn refuses_signature(response: &Response) -> bool {
+    match response.status {
+        StatusCode::UNAUTHORIZED => true,
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+            let searched = &response.body[..response.body.len().min(SEARCHED)];
+            let told = String::from_utf8_lossy(searched).to_ascii_lowercase();
+            told.contains("signature")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
