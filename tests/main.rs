@@ -13,6 +13,7 @@ mod export;
 mod follows;
 mod harness;
 mod hostile;
+mod itself;
 mod kill;
 mod learning;
 mod limits;

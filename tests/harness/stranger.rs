@@ -7,23 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use fedsx_core::actor::{ActorKind, LocalActor, ed25519_key_id};
+use fedsx_core::actor::{ActorKind, LocalActor, PeerActor, ed25519_key_id};
 use fedsx_core::address::{ActorName, Instance};
 use fedsx_core::context;
-use fedsx_core::http_signature::{SignedHeaders, sign_rfc9421};
+use fedsx_core::http_signature::{
+    HttpKey, RequestHead, Scheme, SignedHeaders, present, sign_rfc9421, verify,
+};
 use fedsx_core::key::{Ed25519Signer, KeyRecord, Signer as _};
-use fedsx_core::notation::{Notation, write};
+use fedsx_core::notation::{Notation, read_document, write};
 use fedsx_core::proof;
 use fedsx_core::time::format_rfc3339_ms;
 use fedsx_core::value::{Map, Value};
 use tokio::task::JoinSet;
 
-use super::web::AS2;
+use super::web::{AS2, Web};
 
 /// When every actor came to be: 2026-01-01, Unix milliseconds.
 const PUBLISHED_MS: i64 = 1_767_225_600_000;
@@ -44,6 +47,9 @@ struct Host {
     /// What deliveries are answered with: 202 unless told otherwise.
     answer: Option<Told>,
     delivered: Vec<Delivered>,
+    /// The scheme of the signature without which nothing is served or taken.
+    demand: Option<Scheme>,
+    asked: Vec<String>,
 }
 
 /// A delivery, as it came.
@@ -84,7 +90,11 @@ impl Stranger {
             .route("/actors/{name}/activities/{id}", get(served))
             .route("/actors/{name}/inbox", post(inbox))
             .route("/inbox", post(inbox))
-            .with_state(Arc::clone(&host));
+            .with_state(Arc::clone(&host))
+            .layer(from_fn_with_state(
+                (instance.clone(), Arc::clone(&host)),
+                demanding,
+            ));
         let mut served = JoinSet::new();
         listener
             .set_nonblocking(true)
@@ -114,6 +124,17 @@ impl Stranger {
     /// Answers deliveries with this from now on; with 202 when told nothing.
     pub(crate) fn tell(&self, answer: Option<Told>) {
         locked(&self.host).answer = answer;
+    }
+
+    /// Serves and takes nothing any more without a signature in that scheme, for which it asks the signer's host
+    /// unsigned.
+    pub(crate) fn demand(&self, scheme: Scheme) {
+        locked(&self.host).demand = Some(scheme);
+    }
+
+    /// What was asked for since it demands signatures: the request, by which key, and whether it was let in.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut locked(&self.host).asked)
     }
 
     /// An actor's document lists these keys from now on.
@@ -258,6 +279,51 @@ type Shared = State<Arc<Mutex<Host>>>;
 
 fn locked(host: &Mutex<Host>) -> MutexGuard<'_, Host> {
     host.lock().expect("nobody panicked")
+}
+
+/// Lets in what is signed as demanded.
+async fn demanding(
+    State((here, host)): State<(Instance, Arc<Mutex<Host>>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(scheme) = locked(&host).demand else {
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 1 << 20).await.expect("a body");
+    let target = parts.uri.path_and_query().expect("a path").as_str();
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        origin: here.origin(),
+        path_and_query: target,
+        headers: &parts.headers,
+    };
+    let presented = present(&head).expect("a sound signature");
+    let key_id = presented.as_ref().map_or("nobody", |by| by.key_id());
+    let let_in = match &presented {
+        Some(presented) if presented.scheme() == scheme => {
+            let (url, _) = key_id.split_once('#').expect("an actor's key");
+            let signer = Web::new(String::new()).get(url).await;
+            let signer = read_document(Notation::Json, &signer.body, 1 << 20).expect("a document");
+            let signer = PeerActor::parse(&signer).expect("an actor");
+            let key = match scheme {
+                Scheme::Rfc9421 => {
+                    HttpKey::Ed25519(signer.find_key(key_id).expect("there").key.clone())
+                }
+                Scheme::Cavage => HttpKey::Rsa(signer.find_rsa_key(key_id).expect("there").clone()),
+            };
+            verify(presented, &head, Some(&body), &key, now_ms()).expect("it verifies");
+            true
+        }
+        _ => false,
+    };
+    let line = format!("{} {target} {key_id} {let_in}", parts.method);
+    locked(&host).asked.push(line);
+    match let_in {
+        true => next.run(Request::from_parts(parts, body.into())).await,
+        false => StatusCode::UNAUTHORIZED.into_response(),
+    }
 }
 
 async fn actor(Path(name): Path<String>, State(host): Shared) -> Response {

@@ -25,7 +25,7 @@ use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
 use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
-use fedsx_node::{CompareOptions, HostPolicy, LearnOptions, Node, Parts};
+use fedsx_node::{CompareOptions, HostPolicy, Itself, LearnOptions, Node, Parts};
 use fedsx_store::check::engine_of;
 use fedsx_store::{Store, StoreOptions, WriterError};
 use tokio::sync::oneshot;
@@ -397,7 +397,10 @@ fn node(
         per_minute: config.peers.inbound_per_minute,
         ..PoolOptions::default()
     };
-    let fetcher = Arc::new(Fetcher::new(Arc::clone(&transport), pool, clock::system()));
+    let itself = Itself::open(&instance, &store.vault(), clock::system())
+        .context("the instance's own actor can't be made")?;
+    let fetcher = Fetcher::new(Arc::clone(&transport), pool, clock::system());
+    let fetcher = Arc::new(fetcher.signing(itself.signatory()));
     let peers = Peers::new(
         Arc::clone(&fetcher),
         PeersOptions {
@@ -416,6 +419,7 @@ fn node(
         hosts,
     };
     let node = Node::new(parts, clock::system());
+    node.be(itself);
     if let Some(rate) = rate(config.peers.posts_per_minute, config.peers.posts_burst) {
         node.limit_hosts(rate);
     }

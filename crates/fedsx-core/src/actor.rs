@@ -12,10 +12,12 @@ use crate::key::KeyRecord;
 use crate::time::format_rfc3339_ms;
 use crate::value::{Map, Value};
 
+mod instance;
 mod peer;
 mod profile;
 mod tombstone;
 
+pub use instance::InstanceActor;
 pub use peer::{ActorError, PeerActor, RsaRecord};
 pub use profile::set_profile;
 pub use tombstone::tombstone;
@@ -144,15 +146,20 @@ impl LocalActor<'_> {
             document.insert("summary", summary);
         }
         if let Some(pem) = self.rsa_pem {
-            let key = Map::from([
-                ("id", rsa_key_id(&id)),
-                ("owner", id.clone()),
-                ("publicKeyPem", pem.to_owned()),
-            ]);
-            document.insert("publicKey", key);
+            list_rsa_key(&mut document, &id, pem);
         }
         document
     }
+}
+
+/// Has the document of the actor `id` list this RSA key and no other.
+pub fn list_rsa_key(document: &mut Map, id: &str, pem: &str) {
+    let key = Map::from([
+        ("id", rsa_key_id(id)),
+        ("owner", id.to_owned()),
+        ("publicKeyPem", pem.to_owned()),
+    ]);
+    document.insert("publicKey", key);
 }
 
 /// Has the document of the actor `id` list these Ed25519 keys and no others: current ones in

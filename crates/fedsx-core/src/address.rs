@@ -299,6 +299,33 @@ impl Instance {
         format!("{}/actors/{name}", self.base_url())
     }
 
+    /// The id of the actor that is the instance itself. No actor's name leads there.
+    #[must_use]
+    pub fn own_actor_url(&self) -> String {
+        format!("{}/actor", self.base_url())
+    }
+
+    /// The name of the actor that is the instance itself: its host, as other servers do it. An IPv6 address is
+    /// written with hyphens and no brackets, because a handle has no room for its own characters.
+    #[must_use]
+    pub fn own_name(&self) -> String {
+        let authority = self.authority();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        host.trim_matches(['[', ']']).replace(':', "-")
+    }
+
+    /// The handle of the actor that is the instance itself.
+    #[must_use]
+    pub fn own_handle(&self) -> Handle {
+        Handle {
+            user: self.own_name(),
+            authority: self.authority().to_owned(),
+        }
+    }
+
     /// The name in an actor's id; `None` unless `url` is exactly what [`Self::actor_url`] gives.
     #[must_use]
     pub fn local_name<'a>(&self, url: &'a str) -> Option<&'a str> {
@@ -481,6 +508,17 @@ mod tests {
             "http://127.0.0.1:8081/actors/alice",
         ] {
             assert_eq!(here.local_name(other), None, "{other}");
+        }
+        assert_eq!(here.local_name(&here.own_actor_url()), None);
+        for (base_url, handle) in [
+            ("http://127.0.0.1:8080", "acct:127.0.0.1@127.0.0.1:8080"),
+            ("https://a.example", "acct:a.example@a.example"),
+            ("http://[::1]:9", "acct:--1@[::1]:9"),
+            ("https://[2001:db8::1]", "acct:2001-db8--1@[2001:db8::1]"),
+        ] {
+            let instance = Instance::new(base_url).expect("a base URL");
+            assert_eq!(instance.own_handle().acct(), handle);
+            assert_eq!(Handle::parse(handle).as_ref(), Ok(&instance.own_handle()));
         }
         assert!(here.owns("http://127.0.0.1:8080/x"));
         assert!(!here.owns("https://127.0.0.1:8080/x"));

@@ -612,7 +612,7 @@ fn what_is_signed_here_by_the_older_scheme_is_accepted() {
             request.headers.remove(name);
         }
         let url = format!("https://a.example{}#there", request.target);
-        let signed = sign_cavage(request.method, &url, request.body, &main_key, NOW_MS);
+        let signed = sign_cavage(request.method, &url, request.body, &[], &main_key, NOW_MS);
         signed.expect("ASCII").insert_into(&mut request.headers);
         assert_eq!(request.verify(&rsa_key()), Ok(()));
         let presented = present(&request.head()).expect("well-formed");
@@ -623,7 +623,8 @@ fn what_is_signed_here_by_the_older_scheme_is_accepted() {
         request.target.push('x');
         assert_eq!(request.verify(&rsa_key()), Err(SignatureError::Invalid));
     }
-    let sign = |url: &str, key: &'static str, ms| sign_cavage("GET", url, None, &MainKey(key), ms);
+    let sign =
+        |url: &str, key: &'static str, ms| sign_cavage("GET", url, None, &[], &MainKey(key), ms);
     let refused = [
         sign("https://a.example/\u{f8}", "k", NOW_MS),
         sign("https://a.example/", "k\u{f8}", NOW_MS),

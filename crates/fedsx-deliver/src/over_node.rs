@@ -1,6 +1,6 @@
 //! [`Outbound`] over the node: its view, writer, keys and peers, and a transport.
 //!
-//! Every request is signed afresh (RFC 9421) with the sender's present key. Deliberately absent:
+//! Every request is signed afresh, by whoever is its sender, with its present key. Deliberately absent:
 //! redirects on POST, and copies of documents but for the few that are being sent.
 
 use std::collections::VecDeque;
@@ -15,7 +15,6 @@ use fedsx_core::entry::{Activity, ActorNo, Control, Effect, LogId, Subject};
 use fedsx_core::envelope::Recipients;
 use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::follow::{Direction, Phase};
-use fedsx_core::http_signature::sign_rfc9421_with;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::StateError;
@@ -252,7 +251,9 @@ impl Outbound for OverNode {
                 text: String::from_utf8_lossy(&response.body).into_owned(),
             },
             Err(error) if error.is_host_failure() => Posted::HostFailed(error.to_string()),
-            Err(error @ TransportError::Busy { .. }) => Posted::Ours(error.to_string()),
+            Err(error @ (TransportError::Busy { .. } | TransportError::Unsigned(_))) => {
+                Posted::Ours(error.to_string())
+            }
             Err(error) => Posted::Unsendable(error.to_string()),
         }
     }
@@ -314,7 +315,7 @@ impl OverNode {
         Ok(())
     }
 
-    /// The signed request for a parcel; nothing when the document is no longer there.
+    /// The request for a parcel, to be signed by its sender; nothing when the document is no longer there.
     fn request(&self, parcel: &Parcel) -> Result<Option<Request>, Fault> {
         const DOING: &str = "signing a delivery";
         let Some(body) = self.document(&parcel.digest)? else {
@@ -327,42 +328,21 @@ impl OverNode {
                 let missing = format!("there is no actor {} here", parcel.actor.0);
                 Fault::new(DOING, Refusal::new(Code::NoSuchActor, missing))
             })?;
-        let signer = self
+        let signatory = self
             .node
-            .signer(&actor)
+            .signatory(&actor)
             .map_err(|refusal| Fault::new(DOING, refusal))?;
-        let synchronization = match parcel.to_followers {
-            true => self.node.synchronization(&actor, &parcel.inbox),
-            false => Ok(None),
-        };
-        let synchronization = synchronization.map_err(|error| Fault::new(DOING, error))?;
-        let synchronization = synchronization.map(|said| said.to_string());
-        let fields = synchronization.as_deref().map(|said| (HEADER, said));
-        let now_s = self.node.now_ms().div_euclid(1_000);
-        let signed = sign_rfc9421_with(
-            "POST",
-            &parcel.inbox,
-            Some(&body),
-            fields.as_slice(),
-            &*signer,
-            now_s,
-        );
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-        if let Some(said) = synchronization {
-            let said = HeaderValue::try_from(said).map_err(|error| Fault::new(DOING, error))?;
-            headers.insert(HEADER, said);
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, MEDIA_TYPE)]);
+        if parcel.to_followers {
+            let said = self.node.synchronization(&actor, &parcel.inbox);
+            if let Some(said) = said.map_err(|error| Fault::new(DOING, error))? {
+                let said = HeaderValue::try_from(said.to_string());
+                headers.insert(HEADER, said.map_err(|error| Fault::new(DOING, error))?);
+            }
         }
-        signed
-            .map_err(|error| Fault::new(DOING, error))?
-            .insert_into(&mut headers);
         let limit = BodyLimit::Cut(ANSWER_BYTES);
-        Ok(Some(Request::post(
-            parcel.inbox.clone(),
-            headers,
-            body,
-            limit,
-        )))
+        let request = Request::post(parcel.inbox.clone(), headers, body, limit);
+        Ok(Some(request.signed_by(signatory).covering(&[HEADER])))
     }
 
     /// The document as JSON. One that goes to many is read once.

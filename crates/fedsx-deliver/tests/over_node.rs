@@ -11,7 +11,7 @@ use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, Origin};
 use fedsx_core::entry::LogId;
 use fedsx_core::follow::{Direction, Phase};
-use fedsx_core::http_signature::{HttpKey, RequestHead, present, verify};
+use fedsx_core::http_signature::{HttpKey, RequestHead, Scheme, present, verify};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::value::{Map, Value};
 use fedsx_deliver::{Delivery, DeliveryOptions, LaneStatus, OverNode};
@@ -91,6 +91,12 @@ async fn received(node: &Node, request: &Request) -> StatusCode {
         request.headers[header::CONTENT_TYPE],
         "application/activity+json"
     );
+    // What the client does with every request.
+    let headers = request.headers_for(&request.url, Scheme::Rfc9421);
+    let request = &Request {
+        headers: headers.expect("signed"),
+        ..request.clone()
+    };
     check_signature(node, request);
     let base = node.instance().base_url();
     let path = request.url.strip_prefix(base).expect("on this instance");

@@ -57,6 +57,8 @@ pub struct Request {
     pub limit: BodyLimit,
     /// Who signs it, for each URL that it is sent to.
     pub signed_by: Option<Arc<dyn SignRequests>>,
+    /// The headers that are signed too where they are there, in lower case.
+    pub covered: &'static [&'static str],
 }
 
 impl Request {
@@ -71,6 +73,7 @@ impl Request {
             body: Bytes::new(),
             limit,
             signed_by: None,
+            covered: &[],
         }
     }
 
@@ -84,6 +87,7 @@ impl Request {
             body,
             limit,
             signed_by: None,
+            covered: &[],
         }
     }
 
@@ -91,6 +95,13 @@ impl Request {
     #[must_use]
     pub fn signed_by(mut self, signer: Arc<dyn SignRequests>) -> Self {
         self.signed_by = Some(signer);
+        self
+    }
+
+    /// The request, its signature covering these headers as well, in lower case, where they are there.
+    #[must_use]
+    pub const fn covering(mut self, names: &'static [&'static str]) -> Self {
+        self.covered = names;
         self
     }
 }

@@ -4,15 +4,17 @@
 //! `id`, so its origin vouches for it. Deliberately absent: proofs, and contexts, which are never fetched.
 //! Source: design section 9.4; FEP-fe34.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fedsx_core::address::{Origin, http_url};
 use fedsx_core::limits;
 use fedsx_core::notation::{self, Notation, NotationError};
 use fedsx_core::value::{Map, Value};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
 
-use crate::client::{BodyLimit, Request, Response, TransportError};
+use crate::client::{BodyLimit, Request, Response, SignRequests, TransportError};
 use crate::pool::{Fetcher, Purpose};
 
 /// What a document is asked for as.
@@ -116,21 +118,20 @@ impl Fetcher {
         self.fetch_once(url, purpose, max_bytes).await
     }
 
-    /// Fetches a page that is served to one reader, whom `signature`, made for this URL, names. Whose the page is,
-    /// who asks knows by its URL.
+    /// Fetches a page that is served to one reader, who signs. Whose the page is, who asks knows by its URL.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn signed_page(
         &self,
         url: &str,
-        signature: HeaderMap,
+        reader: Arc<dyn SignRequests>,
         purpose: Purpose,
     ) -> Result<Fetched, FetchError> {
         let max_bytes = limits::WRAPPER_BYTES;
-        let mut request = Request::get(url, ACCEPT, BodyLimit::Refuse(max_bytes));
-        request.headers.extend(signature);
-        self.answer(request, purpose, max_bytes).await
+        let request = Request::get(url, ACCEPT, BodyLimit::Refuse(max_bytes));
+        self.answer(request.signed_by(reader), purpose, max_bytes)
+            .await
     }
 
     /// Fetches what an instance of this kind says of itself.

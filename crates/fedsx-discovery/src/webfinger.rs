@@ -243,18 +243,34 @@ pub fn name_of_resource(instance: &Instance, resource: &str) -> Option<ActorName
     ActorName::parse(handle.user()).ok().filter(|_| here)
 }
 
+/// Whether a `resource` asks for the instance's own actor, by its handle or its id.
+#[must_use]
+pub fn is_itself(instance: &Instance, resource: &str) -> bool {
+    resource == instance.own_actor_url()
+        || Handle::parse(resource).is_ok_and(|handle| handle.is_same(&instance.own_handle()))
+}
+
 /// The answer for an actor here. There is no page of it yet, and so no link to one.
 #[must_use]
 pub fn jrd_for(instance: &Instance, name: &ActorName) -> Map {
-    let actor = instance.actor_url(name.as_str());
+    jrd(&instance.handle(name), &instance.actor_url(name.as_str()))
+}
+
+/// The answer for the instance's own actor.
+#[must_use]
+pub fn jrd_of_itself(instance: &Instance) -> Map {
+    jrd(&instance.own_handle(), &instance.own_actor_url())
+}
+
+fn jrd(handle: &Handle, actor: &str) -> Map {
     let itself = Map::from([
         ("rel", "self"),
         ("type", Notation::Json.media_type()),
-        ("href", actor.as_str()),
+        ("href", actor),
     ]);
     Map::from([
-        ("subject", Value::from(instance.handle(name).acct())),
-        ("aliases", Value::from(vec![actor.as_str()])),
+        ("subject", Value::from(handle.acct())),
+        ("aliases", Value::from(vec![actor])),
         ("links", Value::from(vec![itself])),
     ])
 }

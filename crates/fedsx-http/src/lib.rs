@@ -14,6 +14,7 @@ mod body;
 mod document;
 mod forwarded;
 mod inbox;
+mod itself;
 mod metrics;
 mod negotiate;
 mod outbox;

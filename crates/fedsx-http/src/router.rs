@@ -19,8 +19,8 @@ use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::surface::{Clock, Surface};
 use crate::{
-    actor, bearer, document, forwarded, inbox, outbox, projections, publish, synchronization,
-    wellknown,
+    actor, bearer, document, forwarded, inbox, itself, outbox, projections, publish,
+    synchronization, wellknown,
 };
 
 /// What the surface can be told.
@@ -156,6 +156,9 @@ pub fn router(state: HttpState) -> Router {
         .route("/.well-known/sx-capabilities", get(wellknown::capabilities))
         .route("/inbox", post(inbox::shared))
         .route("/activity", post(publish::activity))
+        .route("/actor", get(itself::document))
+        .route("/actor/inbox", post(itself::inbox))
+        .route("/actor/outbox", get(itself::outbox))
         .route("/actors/{name}", get(actor::document))
         .route(
             "/actors/{name}/inbox",

@@ -3,7 +3,7 @@
 //! The documents are built in `fedsx-discovery`; here are the facts they are built of. WebFinger: RFC
 //! 7033, sections 4.2 to 5 (CORS included). NodeInfo: <https://nodeinfo.diaspora.software/protocol>.
 //! Capabilities: design, section 9.4. Deliberately absent: WebFinger's `rel` filter, which servers may
-//! leave out, and the instance's own actor.
+//! leave out.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +42,7 @@ pub(crate) async fn instance(
         let mut about: Map = [
             ("url", base.to_owned()),
             ("name", instance.authority().to_owned()),
+            ("actor", instance.own_actor_url()),
             ("sharedInbox", instance.shared_inbox()),
             ("nodeinfo", format!("{base}/nodeinfo/2.1")),
             (
@@ -74,6 +75,9 @@ pub(crate) async fn webfinger(
         return Err(Problem::new(Code::MissingResource, detail));
     }
     let read = move |node: &Node| {
+        if node.itself().is_some() && webfinger::is_itself(node.instance(), &resource) {
+            return Ok(webfinger::jrd_of_itself(node.instance()));
+        }
         let name = webfinger::name_of_resource(node.instance(), &resource);
         let name = name.ok_or_else(no_such_actor)?;
         named(node, name.as_str())?;

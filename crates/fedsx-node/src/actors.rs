@@ -117,6 +117,10 @@ impl Node {
             };
             return Err(Refusal::new(Code::Conflict, why));
         }
+        if name.as_str() == self.0.instance.own_name() {
+            let why = format!("`{}` is the name of the instance itself", name.as_str());
+            return Err(Refusal::new(Code::Conflict, why));
+        }
         Ok(())
     }
 

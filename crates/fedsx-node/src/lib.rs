@@ -30,6 +30,7 @@ mod quarantine;
 mod reactions;
 mod reader;
 mod refusals;
+mod signatory;
 mod social;
 mod tokens;
 mod triggers;
@@ -68,6 +69,7 @@ pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use keys::Rotation;
 pub use learning::LearnOptions;
 pub use publish::{PublishOptions, Published};
+pub use signatory::Itself;
 pub use triggers::{Triggers, TriggersFailed};
 
 /// What a node is made of.
@@ -119,6 +121,7 @@ struct Inner {
     pens: Mutex<HashMap<ActorNo, Arc<Mutex<document::Pen>>>>,
     on_contact: OnceLock<OnContact>,
     hosts: OnceLock<HostBudget>,
+    itself: OnceLock<Itself>,
 }
 
 impl fmt::Debug for Node {
@@ -157,6 +160,7 @@ impl Node {
             pens: Mutex::default(),
             on_contact: OnceLock::new(),
             hosts: OnceLock::new(),
+            itself: OnceLock::new(),
         }))
     }
 
@@ -215,7 +219,7 @@ impl Node {
         let _already = self.0.on_contact.set(Box::new(tell));
     }
 
-    /// The signer of an actor's present key, for its documents and its requests.
+    /// The signer of an actor's present key, for its documents.
     ///
     /// # Errors
     /// `internal`, when the vault has no such key.

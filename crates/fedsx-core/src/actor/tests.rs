@@ -1,6 +1,6 @@
 //! Documents built here, and peers' documents read.
 
-use super::{ActorError, ActorKind, LocalActor, PeerActor, ed25519_key_id};
+use super::{ActorError, ActorKind, InstanceActor, LocalActor, PeerActor, ed25519_key_id};
 use crate::address::{ActorName, Instance};
 use crate::key::{Ed25519Signer, KeyRecord, RsaPublicKey};
 use crate::notation::{Notation, read_document, write};
@@ -72,6 +72,28 @@ fn read(json: &str) -> Map {
 #[test]
 fn an_actors_document() {
     insta::assert_snapshot!(pretty(document(&rotated())));
+}
+
+#[test]
+fn the_document_of_the_instance_itself() {
+    let instance = Instance::new("https://here.example:8443").expect("a base URL");
+    let itself = instance.own_actor_url();
+    let key = KeyRecord {
+        id: ed25519_key_id(&itself, 1),
+        created_ms: None,
+        ..key(1)
+    };
+    let document = InstanceActor {
+        instance: &instance,
+        keys: std::slice::from_ref(&key),
+        rsa_pem: &rsa_pem(),
+    }
+    .document();
+    let read = PeerActor::parse(&document).expect("an actor");
+    assert_eq!(read.kind, Some(ActorKind::Application));
+    assert_eq!(read.keys, [key]);
+    assert_eq!(read.rsa_keys.len(), 1);
+    insta::assert_snapshot!(pretty(document));
 }
 
 #[test]

@@ -210,7 +210,8 @@ fn value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     None
 }
 
-/// Signs a request with RSA over `(request-target)`, `host`, `date` and, where there is a body, `digest`.
+/// Signs a request with RSA over `(request-target)`, `host`, `date`, where there is a body `digest`, and these fields,
+/// by name in lower case and value.
 /// `target_uri` is the whole URL requested; `Host` is expected to be sent as it stands there.
 ///
 /// # Errors
@@ -219,6 +220,7 @@ pub fn sign_cavage(
     method: &str,
     target_uri: &str,
     body: Option<&[u8]>,
+    fields: &[(&str, &str)],
     signer: &dyn RsaSigner,
     now_ms: i64,
 ) -> Result<SignedHeaders, SignError> {
@@ -244,6 +246,11 @@ pub fn sign_cavage(
         base.push_str("\ndigest: ");
         base.push_str(&digest);
         signed.add(DIGEST, digest)?;
+    }
+    for (name, value) in fields {
+        names.push(' ');
+        names.push_str(name);
+        base.push_str(&format!("\n{name}: {value}"));
     }
     let signature = signer.sign(base.as_bytes()).ok_or(SignError::Key)?;
     let signature = STANDARD.encode(signature);

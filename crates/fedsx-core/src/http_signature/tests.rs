@@ -253,7 +253,7 @@ fn what_is_signed_by_cavage_is_a_vector() {
     let case = cases.iter().find(|case| text(case, "name") == "C.2");
     let shown = Shown::default();
     let url = "https://example.com/foo?param=value&pet=dog#there";
-    sign_cavage("POST", url, None, &shown, 1_388_957_500_000).expect("signed");
+    sign_cavage("POST", url, None, &[], &shown, 1_388_957_500_000).expect("signed");
     let base = shown.0.into_inner().expect("one thread");
     assert_eq!(base, text(case.expect("C.2"), "signing_string"));
 }

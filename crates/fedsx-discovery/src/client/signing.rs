@@ -41,6 +41,8 @@ pub struct Unsent<'a> {
     pub url: &'a str,
     /// The body, where it may have one.
     pub body: Option<&'a [u8]>,
+    /// Headers that are signed too: their names in lower case, and values.
+    pub fields: &'a [(&'a str, &'a str)],
 }
 
 /// Why a request can't be signed.
@@ -62,7 +64,11 @@ impl Request {
     pub fn headers_for(&self, url: &str, scheme: Scheme) -> Result<HeaderMap, Unsigned> {
         let mut headers = self.headers.clone();
         if let Some(signer) = &self.signed_by {
+            let field =
+                |name: &&'static str| Some((*name, self.headers.get(*name)?.to_str().ok()?));
+            let fields: Vec<_> = self.covered.iter().filter_map(field).collect();
             let unsent = Unsent {
+                fields: &fields,
                 method: self.method.as_str(),
                 url,
                 body: (self.method != Method::GET).then_some(&self.body),

@@ -9,7 +9,6 @@ use std::time::Duration;
 use fedsx_core::address::{Origin, same_origin};
 use fedsx_core::entry::ActorNo;
 use fedsx_core::follow::{Direction, Phase, Relation};
-use fedsx_core::http_signature::{SignError, sign_rfc9421};
 use fedsx_core::limits::{PARTIAL_FOLLOWERS, PARTIAL_PAGES, PARTIAL_UNKNOWN};
 use fedsx_core::refusal::Refusal;
 use fedsx_core::state::{Actor, StateError, host};
@@ -17,7 +16,6 @@ use fedsx_core::value::{Map, Value};
 use fedsx_discovery::document::FetchError;
 use fedsx_discovery::nodeinfo;
 use fedsx_discovery::pool::Purpose;
-use http::HeaderMap;
 
 use crate::Node;
 
@@ -174,18 +172,9 @@ impl Node {
         Err(LookError::Nobody)
     }
 
-    /// The head of a signed GET: the one place that says as whom a part is asked for.
-    fn signed_get(&self, url: &str, asks: &Actor) -> Result<HeaderMap, LookError> {
-        let signer = self.signer(asks).map_err(LookError::Refused)?;
-        let now_s = self.now_ms().div_euclid(1_000);
-        let mut headers = HeaderMap::new();
-        sign_rfc9421("GET", url, None, &*signer, now_s)?.insert_into(&mut headers);
-        Ok(headers)
-    }
-
     async fn page(&self, url: &str, peer: &str, asks: &Actor) -> Result<Page, LookError> {
-        let signature = self.signed_get(url, asks)?;
-        let page = self.0.fetcher.signed_page(url, signature, Purpose::Own);
+        let reader = self.signatory(asks).map_err(LookError::Refused)?;
+        let page = self.0.fetcher.signed_page(url, reader, Purpose::Own);
         let page = page.await?;
         if !same_origin(&page.final_url, peer) {
             return Err(LookError::NoPart("a page lies on another origin"));

@@ -32,7 +32,12 @@ impl RsaSigner for MainKey {
 
 impl SignRequests for Alice {
     fn sign(&self, scheme: Scheme, request: &Unsent<'_>) -> Result<SignedHeaders, Unsigned> {
-        let Unsent { method, url, body } = *request;
+        let Unsent {
+            method,
+            url,
+            body,
+            fields,
+        } = *request;
         let now_s = 1_767_225_600;
         match scheme {
             Scheme::Rfc9421 => {
@@ -40,9 +45,14 @@ impl SignRequests for Alice {
                     Ed25519Signer::new("https://here.example/actors/alice#ed25519-1", &[1; 32]);
                 Ok(sign_rfc9421(method, url, body, &key, now_s)?)
             }
-            Scheme::Cavage if self.has_rsa => {
-                Ok(sign_cavage(method, url, body, &MainKey, now_s * 1_000)?)
-            }
+            Scheme::Cavage if self.has_rsa => Ok(sign_cavage(
+                method,
+                url,
+                body,
+                fields,
+                &MainKey,
+                now_s * 1_000,
+            )?),
             Scheme::Cavage => Err(Unsigned::Key("there is none".to_owned())),
         }
     }
