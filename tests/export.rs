@@ -126,6 +126,24 @@ async fn eventful() -> (Instance, Instance, String) {
     let profile = ["--display-name", "Alice A.", "--icon-file", icon];
     let [name, text, file, path] = profile;
     a.json(["actor", "update", "alice", name, text, file, path]);
+    let kept = tempfile::tempdir().expect("a temporary directory");
+    let [first, second] = ["first", "second"].map(|name| {
+        let file = kept.path().join(name);
+        file.to_str().expect("UTF-8").to_owned()
+    });
+    a.json(["actor", "recovery-key", "create", "alice", "--out", &first]);
+    let spend = [
+        "actor",
+        "recovery-key",
+        "use",
+        "alice",
+        "--key",
+        &first,
+        "--out",
+        &second,
+    ];
+    a.json(spend);
+    a.post("alice", "by the key after a recovery");
     a.delivered().await;
     b.delivered().await;
     (a, b, gone)

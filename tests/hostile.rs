@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use fedsx_admin::client::{Client, ClientError};
 use fedsx_admin::proto;
+use fedsx_core::key::{Ed25519Signer, KeyRecord, PublicKey, RecoveryKey};
+use fedsx_core::notation::{Notation, write};
 use fedsx_core::refusal::Code;
 use fedsx_core::value::{Map, Value};
 
@@ -19,11 +21,12 @@ use crate::harness::{Instance, Setup, Stranger, activity, outbox};
 use request::{Input, Scenery};
 
 /// How many there must be, so that none is lost unseen.
-const INPUTS: usize = 466;
+const INPUTS: usize = 473;
 /// Where the files are, from the crate whose test this is.
 const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/hostile");
-/// The one who has been blocked, one whose key is superseded, and one whose key is a small-order point.
-const STRANGERS: [&str; 5] = ["bob", "mallory", "eve", "dave", "frank"];
+/// The one who has been blocked, one whose key is superseded, one whose key is a small-order point, one whose keys
+/// were recovered, and one in whose name others serve keys.
+const STRANGERS: [&str; 7] = ["bob", "mallory", "eve", "dave", "frank", "grace", "heidi"];
 /// The identity, the smallest of small-order points, as a Multikey.
 const SMALL_ORDER: [u8; 34] = {
     let mut key = [0; 34];
@@ -93,8 +96,9 @@ impl Scene {
             let source = source.to_str().expect("a path in UTF-8");
             here.json(["define", source, "--as", "alice"]);
         }
-        let there = Stranger::start(&STRANGERS);
+        let mut there = Stranger::start(&STRANGERS);
         there.supersede("dave");
+        there.recover("grace");
         let own = there.multibase("frank");
         let small = format!("z{}", bs58::encode(SMALL_ORDER).into_string());
         there.rewrite("frank", &own, &small);
@@ -128,6 +132,7 @@ impl Scene {
         let answer = here.web().post("/actors/alice/inbox", other).await;
         answer.refused(409, "equivocation");
         here.followers("alice", 1).await;
+        self.usurp_heidi().await;
         let among = here.json(["post", "alice", "among us", "--visibility", "followers"]);
         let among = among["id"].as_str().expect("an id");
         let among = among.replace(&here.url(), "");
@@ -166,6 +171,30 @@ impl Scene {
             .into_iter()
             .map(|(name, text)| (name.to_owned(), text));
         self.scenery = owned.collect();
+    }
+
+    /// heidi commits to a recovery key and is heard; then her host lists the key that she signs with here, and
+    /// commits to another.
+    async fn usurp_heidi(&self) {
+        let (alice, heidi) = (self.here.actor_url("alice"), self.there.actor_url("heidi"));
+        let record = |key| KeyRecord {
+            id: format!("{heidi}#ed25519-1"),
+            key,
+            created_ms: None,
+            superseded_ms: None,
+            superseded_by: None,
+        };
+        let hers = record(Ed25519Signer::new("", &[97; 32]).public_key());
+        let commitment = |seed| RecoveryKey::new([seed; 32]).commitment();
+        self.there.commit("heidi", &[hers], &commitment(96));
+        let said = note(&heidi, 4, "by her origin", &alice);
+        self.there.serve(&said);
+        let said = write(Notation::Json, &Value::Map(said));
+        let answer = self.here.web().post("/inbox", said).await;
+        answer.taken("accepted");
+        let usurper = PublicKey::parse(&self.there.multibase("heidi")).expect("a key");
+        self.there
+            .commit("heidi", &[record(usurper)], &commitment(95));
     }
 
     /// Offset and digest, and the whole journal read out.

@@ -5,7 +5,7 @@ use fedsx_core::http_signature::Scheme;
 use fedsx_core::notation::{Notation, write};
 use fedsx_core::value::{Map, Value};
 
-use crate::harness::{Instance, Stranger, activity, eventually, inbox};
+use crate::harness::{Instance, Stranger, activity, eventually, inbox, outbox};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_instance_is_an_actor_and_none_of_its_actors() {
@@ -18,14 +18,15 @@ async fn the_instance_is_an_actor_and_none_of_its_actors() {
     assert_eq!(document["id"], itself);
     assert_eq!(document["type"], "Application");
     assert_eq!(document["preferredUsername"], "127.0.0.1");
-    let outbox: serde_json::Value =
+    let said: serde_json::Value =
         serde_json::from_slice(&web.get("/actor/outbox").await.body).expect("JSON");
-    assert_eq!(outbox["totalItems"], 0);
+    assert_eq!(said["totalItems"], 0);
 
     // Others find it by its handle, which leads back, and are told that it follows and is followed by nobody.
     there.create(&["bob"]);
     let handle = format!("acct:127.0.0.1@{}", here.authority());
-    let follow = there.json(["follow", "bob", &handle]);
+    there.follow("bob", &handle);
+    let follow = &outbox(&there, "bob")[1]["document"];
     assert_eq!(follow["object"], itself, "{follow}");
     let letter = eventually("a dead letter", async || {
         let letters = there.json(["dead-letters"]);

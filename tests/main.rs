@@ -25,6 +25,7 @@ mod peers;
 mod pictures;
 mod projections;
 mod readers;
+mod recovery;
 mod reflection;
 mod rotation;
 mod scripts;

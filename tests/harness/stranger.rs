@@ -19,7 +19,7 @@ use fedsx_core::context;
 use fedsx_core::http_signature::{
     HttpKey, RequestHead, Scheme, SignedHeaders, present, sign_rfc9421, verify,
 };
-use fedsx_core::key::{Ed25519Signer, KeyRecord, Signer as _};
+use fedsx_core::key::{Commitment, Ed25519Signer, KeyRecord, RecoveryKey, Signer as _};
 use fedsx_core::notation::{Notation, read_document, write};
 use fedsx_core::proof;
 use fedsx_core::time::format_rfc3339_ms;
@@ -144,6 +144,16 @@ impl Stranger {
         host.documents.insert(name.to_owned(), document);
     }
 
+    /// An actor's document lists these keys and commits to that recovery key from now on.
+    pub(crate) fn commit(&self, name: &str, keys: &[KeyRecord], commitment: &Commitment) -> Map {
+        let mut document = document_of(&self.instance, name, keys);
+        document.insert("recoveryDigest", commitment.as_str());
+        let bytes = write(Notation::Json, &Value::Map(document.clone()));
+        let mut host = locked(&self.host);
+        host.documents.insert(name.to_owned(), bytes);
+        document
+    }
+
     /// An activity is served under its `id`.
     pub(crate) fn serve(&self, activity: &Map) {
         let id = activity.get("id").and_then(Value::as_str);
@@ -220,6 +230,20 @@ impl Stranger {
             .insert(name.to_owned(), document);
     }
 
+    /// An actor's keys were replaced long ago by its recovery key, as which `name_recovery` signs from now on.
+    pub(crate) fn recover(&mut self, name: &str) {
+        let (url, recovery) = (self.actor_url(name), RecoveryKey::new([98; 32]));
+        let revealed = recovery.signer(format!("{url}#recovery"));
+        let listed = KeyRecord {
+            created_ms: Some(PUBLISHED_MS),
+            superseded_ms: Some(PUBLISHED_MS),
+            superseded_by: Some(format!("{url}/activities/recovery")),
+            ..key(&revealed)
+        };
+        self.list_keys(name, &[listed, key(&self.signers[name])]);
+        self.signers.insert(format!("{name}_recovery"), revealed);
+    }
+
     pub(crate) fn actor_url(&self, name: &str) -> String {
         self.instance.actor_url(name)
     }
@@ -260,6 +284,11 @@ fn key(signer: &Ed25519Signer) -> KeyRecord {
 }
 
 fn document(instance: &Instance, name: &str, keys: &[KeyRecord]) -> Vec<u8> {
+    let document = document_of(instance, name, keys);
+    write(Notation::Json, &Value::Map(document))
+}
+
+fn document_of(instance: &Instance, name: &str, keys: &[KeyRecord]) -> Map {
     let name = ActorName::parse(name).expect("a name");
     let actor = LocalActor {
         instance,
@@ -272,7 +301,7 @@ fn document(instance: &Instance, name: &str, keys: &[KeyRecord]) -> Vec<u8> {
         rsa_pem: None,
         published_ms: PUBLISHED_MS,
     };
-    write(Notation::Json, &Value::Map(actor.document()))
+    actor.document()
 }
 
 type Shared = State<Arc<Mutex<Host>>>;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fedsx_core::entry::Role;
+use fedsx_core::key::{Commitment, RecoveryKey};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_node::{Node, Scope, Token};
@@ -13,12 +14,13 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::deliveries::{DeliveryAdmin, blocking};
 use crate::proto::actors_server::Actors;
 use crate::proto::{
-    self, CreateActorRequest, CreateActorResponse, DeleteActorRequest, DeleteActorResponse,
-    ExportActorRequest, ExportActorResponse, GetActorRequest, ImportActorRequest,
-    ImportActorResponse, IssueTokenRequest, IssueTokenResponse, ListActorsRequest,
-    ListActorsResponse, ListKeysRequest, ListKeysResponse, ListTokensRequest, ListTokensResponse,
-    MoveActorRequest, MoveActorResponse, RevokeTokenRequest, RevokeTokenResponse, RotateKeyRequest,
-    RotateKeyResponse, SetRoleRequest, SetRoleResponse, UpdateActorRequest, UpdateActorResponse,
+    self, CommitRecoveryRequest, CommitRecoveryResponse, CreateActorRequest, CreateActorResponse,
+    DeleteActorRequest, DeleteActorResponse, ExportActorRequest, ExportActorResponse,
+    GetActorRequest, ImportActorRequest, ImportActorResponse, IssueTokenRequest,
+    IssueTokenResponse, ListActorsRequest, ListActorsResponse, ListKeysRequest, ListKeysResponse,
+    ListTokensRequest, ListTokensResponse, MoveActorRequest, MoveActorResponse, RecoverRequest,
+    RecoverResponse, RevokeTokenRequest, RevokeTokenResponse, RotateKeyRequest, RotateKeyResponse,
+    SetRoleRequest, SetRoleResponse, UpdateActorRequest, UpdateActorResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, keys, page, to_proto, transfer};
@@ -183,6 +185,43 @@ impl Actors for Service {
         }))
     }
 
+    async fn commit_recovery(
+        &self,
+        request: Request<CommitRecoveryRequest>,
+    ) -> Result<Response<CommitRecoveryResponse>, Status> {
+        let asked = request.into_inner();
+        let committed = async {
+            let actor = named(&self.node, &asked.name)?;
+            let commitment = commitment(&asked.digest)?;
+            self.node.commit_recovery(&actor.name, &commitment).await
+        };
+        let published = committed.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(CommitRecoveryResponse {
+            published: Some(to_proto::published(published)),
+        }))
+    }
+
+    async fn recover(
+        &self,
+        request: Request<RecoverRequest>,
+    ) -> Result<Response<RecoverResponse>, Status> {
+        let asked = request.into_inner();
+        let recovered = async {
+            let actor = named(&self.node, &asked.name)?;
+            let key = RecoveryKey::parse(&asked.recovery_key).ok_or_else(|| {
+                let why = "a recovery key is a text as `actor recovery-key create` made it";
+                Refusal::new(Code::Malformed, why)
+            })?;
+            let next = commitment(&asked.next_digest)?;
+            self.node.recover(&actor.name, &key, &next).await
+        };
+        let rotation = recovered.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(RecoverResponse {
+            key: Some(to_proto::key(&rotation.key)),
+            published: Some(to_proto::published(rotation.published)),
+        }))
+    }
+
     async fn list_keys(
         &self,
         request: Request<ListKeysRequest>,
@@ -263,6 +302,13 @@ impl Actors for Service {
         let actor = blocking(move || shown(&node, &named(&node, &name)?)).await?;
         Ok(Response::new(ImportActorResponse { actor: Some(actor) }))
     }
+}
+
+fn commitment(digest: &str) -> Result<Commitment, Refusal> {
+    Commitment::parse(digest).ok_or_else(|| {
+        let why = "the digest of a recovery key is a sha2-256 multihash in base58btc";
+        Refusal::new(Code::Malformed, why)
+    })
 }
 
 fn token_shown(token: &Token) -> proto::Token {

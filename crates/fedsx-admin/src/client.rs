@@ -173,6 +173,10 @@ unary! {
     set_role: ActorsClient.set_role(SetRoleRequest) -> SetRoleResponse;
     /// `Actors.RotateKey`.
     rotate_key: ActorsClient.rotate_key(RotateKeyRequest) -> RotateKeyResponse;
+    /// `Actors.CommitRecovery`.
+    commit_recovery: ActorsClient.commit_recovery(CommitRecoveryRequest) -> CommitRecoveryResponse;
+    /// `Actors.Recover`.
+    recover: ActorsClient.recover(RecoverRequest) -> RecoverResponse;
     /// `Actors.ListKeys`.
     list_keys: ActorsClient.list_keys(ListKeysRequest) -> ListKeysResponse;
     /// `Actors.IssueToken`.

@@ -7,6 +7,7 @@ mod peer;
 mod profile;
 mod projection;
 mod quarantine;
+mod recovery;
 mod token;
 mod transfer;
 
@@ -23,6 +24,7 @@ pub(crate) use announce::{Announce, Endorse};
 pub(crate) use delete::Delete;
 pub(crate) use profile::{Field, Profile};
 pub(crate) use projection::{Projection, Show};
+pub(crate) use recovery::RecoveryKey;
 pub(crate) use token::{Scope, Token};
 pub(crate) use transfer::{Export, Import, Sealed};
 
@@ -306,6 +308,9 @@ pub(crate) enum Actor {
         /// Its name
         name: String,
     },
+    /// A key kept away from the server, which replaces all others when they are lost or stolen
+    #[command(subcommand)]
+    RecoveryKey(RecoveryKey),
     /// Write an actor, with its log, keys and follows, to one sealed file
     Export(Export),
     /// Take an actor from such a file, as a whole or not at all
@@ -496,6 +501,8 @@ mod tests {
         "actor role alice -definer",
         "actor rotate-key alice",
         "actor keys alice",
+        "actor recovery-key create alice --out F",
+        "actor recovery-key use alice --key F --out G",
         "actor export alice --out F --passphrase-file P",
         "actor import F --passphrase-file P",
         "define pin.sx --as alice",

@@ -16,9 +16,10 @@ use anyhow::Context as _;
 use fedsx_admin::{About, Token};
 use fedsx_core::address::Instance;
 use fedsx_core::genesis;
+use fedsx_core::key::Commitment;
 use fedsx_core::value::{Map, Value};
 use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
-use fedsx_discovery::actor_cache::{Peers, PeersOptions};
+use fedsx_discovery::actor_cache::{Peers, PeersOptions, Pins};
 use fedsx_discovery::budget::Rate;
 use fedsx_discovery::client::{Bar, ClientOptions, GuardedClient, Transport};
 use fedsx_discovery::clock;
@@ -27,7 +28,7 @@ use fedsx_discovery::webfinger::WebFinger;
 use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
 use fedsx_node::{CompareOptions, HostPolicy, Itself, LearnOptions, Node, Parts};
 use fedsx_store::check::engine_of;
-use fedsx_store::{Store, StoreOptions, WriterError};
+use fedsx_store::{Store, StoreOptions, View, WriterError};
 use tokio::sync::oneshot;
 
 use crate::admin_file::{AdminFile, Written};
@@ -406,6 +407,7 @@ fn node(
         PeersOptions {
             ttl_ms: ms(config.peers.ttl),
             negative_ttl_ms: ms(config.peers.negative_ttl),
+            pins: pins(store.view()),
             ..PeersOptions::default()
         },
     );
@@ -424,6 +426,17 @@ fn node(
         node.limit_hosts(rate);
     }
     Ok((node, transport))
+}
+
+/// What peers are on record to commit to. Where that can't be read, the document at hand says it.
+fn pins(view: View) -> Pins {
+    Pins::new(move |actor| match view.state().recovery_of(actor) {
+        Ok(digest) => Commitment::parse(&digest?),
+        Err(error) => {
+            tracing::error!(%error, "which recovery key a peer commits to can't be read");
+            None
+        }
+    })
 }
 
 fn http_options(server: &Server, salt: u64) -> HttpOptions {

@@ -15,11 +15,13 @@ use crate::value::{Map, Value};
 mod instance;
 mod peer;
 mod profile;
+mod recovery;
 mod tombstone;
 
 pub use instance::InstanceActor;
 pub use peer::{ActorError, PeerActor, RsaRecord};
 pub use profile::set_profile;
+pub use recovery::{Succession, recovery_key_id};
 pub use tombstone::tombstone;
 
 /// The kinds of actors of ActivityStreams. Entries of the journal hold the numbers.

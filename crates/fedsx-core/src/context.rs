@@ -30,6 +30,7 @@ pub fn of_actor() -> Value {
     // Used by every server that has follow requests, yet missing in the ActivityStreams context.
     let approval = "manuallyApprovesFollowers";
     terms.insert(approval, format!("as:{approval}"));
+    terms.insert("recoveryDigest", "fedsx:recoveryDigest");
     // What profiles say, by the terms that Mastodon made common.
     terms.insert("alsoKnownAs", reference("as:alsoKnownAs"));
     for (prefix, url) in [("schema", SCHEMA), ("toot", TOOT)] {

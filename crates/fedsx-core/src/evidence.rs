@@ -10,7 +10,7 @@ use crate::address::same_origin;
 use crate::entry::Authenticated;
 use crate::envelope::{Document, Envelope};
 use crate::http_signature::{self, HttpKey, RequestHead};
-use crate::key::KeyRecord;
+use crate::key::{Commitment, KeyRecord};
 use crate::proof::{self, Presented, Verifiable};
 use crate::refusal::{Code, Refusal};
 
@@ -139,6 +139,49 @@ pub fn authenticate(
         authenticated,
         key,
     })))
+}
+
+/// What an actor commits to from here on, by the `Update` in which it revealed the key that it had committed to:
+/// known to be that key's by its proof. `owner` is the actor's document as it is now.
+///
+/// # Errors
+/// `bad-signature`, `envelope`, or `not-authorised` when it is no recovery.
+pub fn recovered(
+    update: &Document,
+    owner: &PeerActor,
+    before: &Commitment,
+) -> Result<Commitment, Refusal> {
+    let envelope = Envelope::of(&update.map)?;
+    let published_ms = envelope
+        .published_ms
+        .ok_or_else(|| bad("a recovery needs `published`"))?;
+    let said = envelope.object.embedded().map(PeerActor::parse);
+    let said = match said {
+        Some(Ok(said)) if envelope.verb == "Update" && said.id == owner.id => said,
+        _ => {
+            return Err(bad(
+                "what is said to be a recovery is no `Update` of its actor",
+            ));
+        }
+    };
+    let (next, key) = said.recovers(before, &envelope.id, published_ms)?;
+    let is_same = owner.revealed(before).is_some_and(|listed| listed == key);
+    if envelope.actor != owner.id || !is_same {
+        return Err(bad(
+            "the recovery is another than the actor's document says",
+        ));
+    }
+    let mut proofs = proof::examine(&update.map).into_iter();
+    let by_key = proofs.any(|presented| match presented {
+        Presented::Verifiable(proof) => {
+            proof.verification_method() == key.id && proof.verify(&update.digest, &key.key).is_ok()
+        }
+        _ => false,
+    });
+    match by_key {
+        true => Ok(next),
+        false => Err(bad("the recovery has no proof by the recovery key")),
+    }
 }
 
 enum Found {

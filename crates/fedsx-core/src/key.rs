@@ -8,8 +8,10 @@
 //! Specs: Controlled Identifiers 1.0 section 2.2.2 (Multikey), RFC 8032, FEP-521a.
 
 mod often;
+mod recovery;
 mod rsa;
 
+pub use recovery::{Commitment, RecoveryKey};
 pub use rsa::{RsaKeyError, RsaPublicKey, spki_to_pem};
 
 use std::fmt;

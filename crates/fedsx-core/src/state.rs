@@ -311,6 +311,8 @@ pub trait State {
     fn is_host_blocked(&self, host: &str) -> Result<bool, StateError>;
     /// Whether the operator blocks a remote actor, for every actor here.
     fn is_peer_blocked(&self, peer: &str) -> Result<bool, StateError>;
+    /// The `recoveryDigest` that a peer is held to.
+    fn recovery_of(&self, peer: &str) -> Result<Option<String>, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
     /// The accepted followers of a local actor that an origin hosts.
@@ -424,6 +426,8 @@ pub enum Row {
         digest: Digest,
         kept: KeptBlob,
     },
+    /// The `recoveryDigest` that a peer is held to.
+    Recovery { peer: String, digest: String },
     /// Whether a host is blocked.
     HostBlock { host: String, blocked: bool },
     /// Whether a remote actor is blocked for every actor here.

@@ -277,7 +277,10 @@ impl Outbound for OverNode {
             Err(PeerError::Gone { .. }) => LookedUp::Gone,
             Err(error @ PeerError::Unreachable { .. }) => LookedUp::HostFailed(error.to_string()),
             Err(
-                error @ (PeerError::NotFound | PeerError::NotAnActor(_) | PeerError::Forbidden(_)),
+                error @ (PeerError::NotFound
+                | PeerError::NotAnActor(_)
+                | PeerError::Usurped(_)
+                | PeerError::Forbidden(_)),
             ) => LookedUp::Nowhere(error.to_string()),
         }
     }

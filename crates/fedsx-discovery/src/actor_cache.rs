@@ -2,7 +2,7 @@
 //!
 //! Invariant: one fetch per URL at a time; whatever goes wrong, a good document is never evicted by a
 //! failed fetch, and a failed one is not repeated before its time. Keyed by the documents' `id`s, bounded
-//! in bytes. Deliberately absent: persistence (peers' documents are a cache, design section 4) and what a
+//! in bytes. A recovery key that an actor commits to is not exchanged without its own word (`pinned`). Deliberately absent: persistence (peers' documents are a cache, design section 4) and what a
 //! changed document means. Source: design sections 6 and 9.4.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,12 @@ use crate::client::TransportError;
 use crate::document::FetchError;
 use crate::pool::{Fetcher, Purpose};
 
+mod error;
+mod pinned;
+
+pub use error::PeerError;
+pub use pinned::Pins;
+
 /// Flights remembered before those that were abandoned are swept.
 const FLIGHTS: usize = 256;
 /// Refetches remembered, so that each is done once in its time.
@@ -27,34 +33,6 @@ const REFETCHES: usize = 20_000;
 const ENTRY_BYTES: u64 = 1_024;
 /// A read document takes about this many times its bytes in memory.
 const READ_COST: u64 = 4;
-
-/// Why there is no actor.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PeerError {
-    /// Its host could not be asked, or gave no answer of use now.
-    #[error("the actor's host gave no answer now: {reason}")]
-    Unreachable {
-        /// When another try makes sense.
-        retry_after_s: u32,
-        /// What happened.
-        reason: String,
-    },
-    /// There is no such actor.
-    #[error("there is no such actor")]
-    NotFound,
-    /// It was deleted.
-    #[error("the actor was deleted")]
-    Gone {
-        /// Its Tombstone, or what was last known of it: its keys verify what it once signed.
-        last_known: Option<Arc<PeerActor>>,
-    },
-    /// There is something else at that URL.
-    #[error("there is no actor at that URL: {0}")]
-    NotAnActor(String),
-    /// The guard refuses to dial there.
-    #[error("{0}")]
-    Forbidden(String),
-}
 
 /// The bounds and times of the cache.
 #[derive(Clone, Debug)]
@@ -70,6 +48,8 @@ pub struct PeersOptions {
     pub unreachable_ttl_ms: i64,
     /// How often a document is fetched anew for one (actor, key, source), milliseconds.
     pub key_refetch_ms: i64,
+    /// The recovery keys that actors are on record to commit to.
+    pub pins: Pins,
 }
 
 impl Default for PeersOptions {
@@ -80,6 +60,7 @@ impl Default for PeersOptions {
             negative_ttl_ms: 10 * 60_000,
             unreachable_ttl_ms: 5_000,
             key_refetch_ms: 5 * 60_000,
+            pins: Pins::default(),
         }
     }
 }
@@ -328,11 +309,17 @@ impl Inner {
     async fn fetch(&self, url: &str, purpose: Purpose) -> (Outcome, Asked) {
         match self.fetcher.document(url, purpose).await {
             Ok(fetched) => {
-                let outcome = match PeerActor::parse(&fetched.document) {
-                    Ok(actor) => given(self.keep(url, actor, fetched.bytes.len())),
-                    Err(error) => self.fail(url, &PeerError::NotAnActor(error.to_string())),
+                let actor = match PeerActor::parse(&fetched.document) {
+                    Ok(actor) => self.successor(actor, purpose).await,
+                    Err(error) => Err(PeerError::NotAnActor(error.to_string())),
                 };
-                (outcome, Asked::Answered)
+                match actor {
+                    Ok(actor) => {
+                        let kept = self.keep(url, actor, fetched.bytes.len());
+                        (given(kept), Asked::Answered)
+                    }
+                    Err(error) => self.failed(url, &error),
+                }
             }
             Err(FetchError::Gone { tombstone }) => {
                 (self.bury(url, tombstone.as_ref()), Asked::Answered)
@@ -347,17 +334,18 @@ impl Inner {
                 let outcome = self.good(url).map_or(Err(busy), given);
                 (outcome, Asked::Busy { wait_ms })
             }
-            Err(error) => {
-                let error = judge(&error);
-                let asked = match error {
-                    PeerError::Unreachable { .. } => Asked::Unanswered {
-                        wait_ms: self.wait_after(url),
-                    },
-                    _ => Asked::Answered,
-                };
-                (self.fail(url, &error), asked)
-            }
+            Err(error) => self.failed(url, &judge(&error)),
         }
+    }
+
+    fn failed(&self, url: &str, error: &PeerError) -> (Outcome, Asked) {
+        let asked = match error {
+            PeerError::Unreachable { .. } => Asked::Unanswered {
+                wait_ms: self.wait_after(url),
+            },
+            _ => Asked::Answered,
+        };
+        (self.fail(url, error), asked)
     }
 
     fn keep(&self, url: &str, actor: PeerActor, bytes: usize) -> Arc<PeerActor> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fedsx_core::actor::list_keys;
 use fedsx_core::context;
 use fedsx_core::entry::{ActorNo, Effect};
-use fedsx_core::key::KeyRecord;
+use fedsx_core::key::{Ed25519Signer, KeyRecord};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
@@ -72,10 +72,20 @@ impl Node {
         actor: &Actor,
         change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
     ) -> Result<Published, Refusal> {
+        self.amend_by(None, actor, change).await
+    }
+
+    /// [`Self::amend`], signed by a key that is not in the vault where one is given.
+    pub(crate) async fn amend_by(
+        &self,
+        signer: Option<Arc<Ed25519Signer>>,
+        actor: &Actor,
+        change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
+    ) -> Result<Published, Refusal> {
         let pen = self.pen_of(actor.no)?;
         let Queued {
             answer, published, ..
-        } = self.queue_update(actor, &pen, change)?;
+        } = self.queue_update(signer, actor, &pen, change)?;
         let outcome = answer.wait().await;
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
         // From here on the actor's row says it, or it never came to be.
@@ -91,6 +101,7 @@ impl Node {
 
     fn queue_update(
         &self,
+        signer: Option<Arc<Ed25519Signer>>,
         actor: &Actor,
         pen: &Mutex<Pen>,
         change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
@@ -127,7 +138,14 @@ impl Node {
             derivation: None,
             registry: self.registry(),
         };
-        let queued = self.queue_at(&mut pen, published_ms, &before, &making, Vec::new())?;
+        let (signer, key) = match signer {
+            Some(signer) => (Arc::clone(&signer), signer.public_key()),
+            None => {
+                let (signer, record) = self.signing_key(&before)?;
+                (signer, record.key.clone())
+            }
+        };
+        let queued = self.queue_at(&mut pen, published_ms, (&signer, &key), &making, Vec::new())?;
         pen.queued = Some((id, amended));
         Ok(queued)
     }

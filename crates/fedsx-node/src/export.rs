@@ -17,6 +17,7 @@ use fedsx_core::state::{Actor, KeptBlob, Outcome};
 use fedsx_store::export::{BetweenScan, Sealing};
 use fedsx_store::{InLog, SeqRange, Stored, View};
 
+use crate::signatory::rsa_spki;
 use crate::{Node, fault};
 
 /// Entries of a log read at once.
@@ -113,9 +114,19 @@ impl Exporter {
     }
 
     fn keys(&mut self, sealing: &mut Sealing) -> Result<(), Refusal> {
-        let ids = self.actor.keys.iter().map(|key| key.id.clone());
-        for id in ids.chain([rsa_key_id(&self.actor.url)]) {
-            let key = self.node.0.vault.exported(&id);
+        let (vault, actor) = (&self.node.0.vault, &self.actor);
+        let document = self
+            .node
+            .0
+            .view
+            .actor_document(actor)
+            .map_err(fault::read)?;
+        let rsa = match rsa_spki(&document) {
+            Some(spki) => vault.exported_rsa(&rsa_key_id(&actor.url), &spki),
+            None => Ok(None),
+        };
+        let keys = actor.keys.iter().map(|key| vault.exported(&key.id));
+        for key in keys.chain([rsa]) {
             let key = key.map_err(|error| fault::internal("a key can't be read", &error))?;
             if let Some(key) = key {
                 sealing.push(&Record::Key(key));

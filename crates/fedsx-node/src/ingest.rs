@@ -153,6 +153,7 @@ impl Node {
                         self.put_in_quarantine(post, *draft, &refusal).await;
                         return Err(refusal);
                     }
+                    self.pin(&draft.activity.actor).await?;
                     let news = News::of(&draft.activity);
                     let changed = changed_actor(&draft.activity);
                     let effect = draft.activity.effect.as_ref();

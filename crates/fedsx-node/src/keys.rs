@@ -2,8 +2,8 @@
 //! replaces says so.
 //!
 //! Invariant: wherever the process ends, the vault holds the key that the actor's row names. A key that no `Update`
-//! told of is taken by the next rotation. Deliberately absent: the RSA key, which signs nothing here, and
-//! recovery without the present key. Design, section 6.
+//! told of is taken by the next rotation. Deliberately absent: the RSA key, which is replaced by a recovery alone
+//! (`recovery`). Design, section 6.
 
 use std::sync::{Arc, PoisonError};
 
@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// A key of that id in the vault, durable; one that is there already is kept.
-    async fn make_key(&self, key_id: String) -> Result<PublicKey, Refusal> {
+    pub(crate) async fn make_key(&self, key_id: String) -> Result<PublicKey, Refusal> {
         let vault = Arc::clone(&self.0.vault);
         let made = tokio::task::spawn_blocking(move || vault.create_ed25519(&key_id));
         match made.await {

@@ -29,6 +29,7 @@ mod publish;
 mod quarantine;
 mod reactions;
 mod reader;
+mod recovery;
 mod refusals;
 mod signatory;
 mod social;

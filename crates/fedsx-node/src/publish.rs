@@ -6,7 +6,7 @@ use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::publish::{Publishing, publish};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::entry::{Authenticated, Effect, Joined, LogId, Side};
-use fedsx_core::key::{Ed25519Signer, KeyRecord};
+use fedsx_core::key::{Ed25519Signer, PublicKey};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Registry;
 use fedsx_core::state::Actor;
@@ -77,7 +77,7 @@ impl Making<'_> {
     fn publishing<'a>(
         &'a self,
         published_ms: i64,
-        (signer, key): (&'a Ed25519Signer, &'a KeyRecord),
+        (signer, key): (&'a Ed25519Signer, &'a PublicKey),
     ) -> Publishing<'a> {
         Publishing {
             actor: &self.actor.url,
@@ -87,7 +87,7 @@ impl Making<'_> {
             object_uuid: &self.object_uuid,
             published_ms,
             signer,
-            multikey: key.key.multibase(),
+            multikey: key.multibase(),
             registry: &self.registry,
             own: self.own,
             derivation: self.derivation,
@@ -248,7 +248,7 @@ impl Node {
             let known = Known(self);
             let facts = self.facts(&known);
             let (signer, key) = self.signing_key(&making.actor.keys)?;
-            let publishing = making.publishing(facts.now_ms, (&signer, key));
+            let publishing = making.publishing(facts.now_ms, (&signer, &key.key));
             let (act, visibility) = publishing.preview(facts).map_err(fault::decide)?;
             Question {
                 registry: Arc::clone(&making.registry),
@@ -276,21 +276,27 @@ impl Node {
             true => making.actor.keys.clone(),
             false => self.keys_at(&pen, making.actor.no)?,
         };
-        self.queue_at(&mut pen, published_ms, &keys, making, definitions)
+        let (signer, record) = self.signing_key(&keys)?;
+        self.queue_at(
+            &mut pen,
+            published_ms,
+            (&signer, &record.key),
+            making,
+            definitions,
+        )
     }
 
-    /// Signs and queues at an instant that the pen gave, with the newest of the keys that are in force then.
+    /// Signs and queues at an instant that the pen gave, with a key that is in force then.
     pub(crate) fn queue_at(
         &self,
         pen: &mut Pen,
         published_ms: i64,
-        keys: &[KeyRecord],
+        signed_by: (&Ed25519Signer, &PublicKey),
         making: &Making<'_>,
         definitions: Vec<Digest>,
     ) -> Result<Queued, Refusal> {
-        let (signer, key) = self.signing_key(keys)?;
         let known = Known(self);
-        let publishing = making.publishing(published_ms, (&signer, key));
+        let publishing = making.publishing(published_ms, signed_by);
         let mut draft = publish(self.facts(&known), publishing).map_err(fault::decide)?;
         draft.activity.definitions = definitions;
         let defines = matches!(draft.activity.effect, Some(Effect::Defined { .. }));

@@ -252,6 +252,7 @@ impl Check {
                 | Control::FollowLost { .. }
                 | Control::Between { .. }
                 | Control::InstanceBlock { .. }
+                | Control::RecoveryPinned { .. }
                 | Control::Equivocation { .. }
                 | Control::Activated { .. }
                 | Control::Role { .. }

@@ -391,6 +391,10 @@ impl<R: Rows> State for Index<R> {
         self.of_peer(&key(Table::PeerBlock, &[&url_hash(peer)]), peer)
     }
 
+    fn recovery_of(&self, peer: &str) -> Result<Option<String>, StateError> {
+        self.of_peer(&key(Table::Recovery, &[&url_hash(peer)]), peer)
+    }
+
     fn trust(&self) -> Result<Trust, StateError> {
         Ok(self.row(&key(Table::Trust, &[]))?.unwrap_or_default())
     }

@@ -93,6 +93,8 @@ pub enum Table {
     Partial = 0x25,
     /// Actor, hash of an origin, hash of a follower on it → the follower.
     PartialFollower = 0x26,
+    /// Hash of a peer's URL → peer and the `recoveryDigest` that it is held to.
+    Recovery = 0x27,
     /// Digest, actor → [`fedsx_core::state::KeptBlob`].
     Blob = 0x28,
     /// Actor, digest → nothing: a file of its that is not erased.
@@ -345,6 +347,11 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
+        Row::Recovery { peer, digest } => {
+            let key = key(Table::Recovery, &[&url_hash(&peer)]);
+            let value = Some(digest);
+            batch.put(key, encode(Of { peer, value }));
+        }
         Row::Blob {
             actor,
             digest,

@@ -1,7 +1,8 @@
-//! `actor create|list|show|update|move|delete|role|rotate-key|keys`; tokens stand in `token.rs`, export and import in
+//! `actor create|list|show|update|move|delete|role|rotate-key|recovery-key|keys`; tokens stand in `token.rs`, export and import in
 //! `transfer.rs`.
 
 mod keys;
+mod recovery;
 mod update;
 
 use anyhow::Context as _;
@@ -47,6 +48,7 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::Role { name, change } => role(global, name, &change).await,
         Actor::RotateKey { name } => keys::rotate(global, name).await,
         Actor::Keys { name } => keys::list(global, name).await,
+        Actor::RecoveryKey(command) => recovery::run(global, command).await,
         Actor::Export(export) => super::transfer::export(global, export).await,
         Actor::Import(import) => super::transfer::import(global, import).await,
         Actor::Token(command) => super::token::run(global, command).await,

@@ -230,6 +230,10 @@ fn control_members(value: &mut Map, control: &Control) {
             blocked,
             actor,
         } => block_members(value, host, actor.as_deref(), *blocked),
+        Control::RecoveryPinned { peer, digest, .. } => {
+            value.insert("peer", &**peer);
+            value.insert("recoveryDigest", &**digest);
+        }
         Control::FollowRefused { actor, peer, id } | Control::FollowLost { actor, peer, id } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("peer", &**peer);
@@ -314,6 +318,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::PeerGone { .. } => "peer-gone",
         Control::InstanceBlock { actor: None, .. } => "host-block",
         Control::InstanceBlock { actor: Some(_), .. } => "peer-block",
+        Control::RecoveryPinned { .. } => "recovery-pinned",
         Control::FollowRefused { .. } => "follow-refused",
         Control::FollowLost { .. } => "follow-lost",
         Control::TriggerSettled(_) => "trigger-settled",

@@ -5,7 +5,7 @@
 //! an unknown kind is left out, a broken address it must rely on refuses the whole document.
 
 use crate::address::{Origin, http_url};
-use crate::key::{KeyRecord, PublicKey, RsaPublicKey};
+use crate::key::{Commitment, KeyRecord, PublicKey, RsaPublicKey};
 use crate::limits;
 use crate::time::parse_rfc3339_ms;
 use crate::value::{Map, Value};
@@ -70,6 +70,8 @@ pub struct PeerActor {
     pub keys: Vec<KeyRecord>,
     /// RSA keys.
     pub rsa_keys: Vec<RsaRecord>,
+    /// `recoveryDigest`: the key by which it would replace all others.
+    pub recovery: Option<Commitment>,
     /// The document as received.
     pub document: Map,
 }
@@ -113,6 +115,9 @@ impl PeerActor {
             moved_to: url(document, "movedTo"),
             keys: ed25519_keys(document, &id, &origin),
             rsa_keys: rsa_keys(document, &id, &origin),
+            recovery: document
+                .get("recoveryDigest")
+                .and_then(|digest| Commitment::parse(digest.as_str()?)),
             document: document.clone(),
             id,
         })

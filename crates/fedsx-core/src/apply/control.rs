@@ -44,6 +44,17 @@ impl Moment<'_> {
             Control::FollowLost { actor, peer, id } => {
                 self.of_follow(*actor, peer, Input::Lost { id }, rows)
             }
+            Control::RecoveryPinned {
+                peer,
+                digest,
+                instead_of,
+            } => {
+                if self.state.recovery_of(peer)? == *instead_of {
+                    let (peer, digest) = (peer.clone(), digest.clone());
+                    rows.push(Row::Recovery { peer, digest });
+                }
+                Ok(())
+            }
             Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
             Control::Role { actor, role, given } => {
                 if self.state.actor(*actor)?.is_some() {

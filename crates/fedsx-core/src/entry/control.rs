@@ -160,6 +160,19 @@ pub enum Control {
         #[n(2)]
         actor: Option<String>,
     },
+    /// A peer commits to a recovery key, from here on: its document is held to that.
+    #[n(17)]
+    RecoveryPinned {
+        /// The URL of the peer.
+        #[n(0)]
+        peer: String,
+        /// What it commits to.
+        #[n(1)]
+        digest: String,
+        /// What it committed to when that was read; what came between is not undone.
+        #[n(2)]
+        instead_of: Option<String>,
+    },
     /// The server of a peer would not take a local actor's `Follow`: nobody will answer it.
     #[n(18)]
     FollowRefused {

@@ -15,7 +15,7 @@ use crate::definition::Definition;
 use crate::entry::{Activity, ActorNo, Effect, FollowRef, Joined, LogId};
 use crate::envelope::{Document, Envelope, reference};
 use crate::follow::{Direction, Relation};
-use crate::key::{KeyRecord, PublicKey, RsaPublicKey};
+use crate::key::{Commitment, KeyRecord, PublicKey, RsaPublicKey};
 use crate::limits;
 use crate::proof::{self, Presented};
 use crate::refusal::{Code, Refusal};
@@ -33,6 +33,8 @@ pub struct Check {
     now_ms: i64,
     keys: Vec<KeyRecord>,
     rsa_keys: Vec<(String, RsaPublicKey)>,
+    /// The recovery key that the actor commits to.
+    recovery: Option<Commitment>,
     outbox: u64,
     inbox: u64,
     last_published_ms: i64,
@@ -62,6 +64,7 @@ impl Check {
             now_ms,
             keys: Vec::new(),
             rsa_keys: Vec::new(),
+            recovery: None,
             outbox: 0,
             inbox: 0,
             last_published_ms: i64::MIN,
@@ -252,11 +255,19 @@ impl Check {
         if is_first && !(itself && envelope.verb == "Create") {
             return Err(wrong("the outbox does not begin with the actor's creation"));
         }
-        let effect = match speaks_of_itself {
-            true => Some(self.became(envelope, published_ms, is_first)?),
-            false => None,
+        let (effect, revealed) = match speaks_of_itself {
+            true => {
+                let (effect, revealed) = self.became(envelope, published_ms, is_first)?;
+                (Some(effect), revealed)
+            }
+            false => (None, None),
         };
         let key = self.proved_by(document, envelope, published_ms)?;
+        if revealed.is_some_and(|revealed| revealed != key) {
+            return Err(wrong(
+                "a recovery is signed by another key than the one it reveals",
+            ));
+        }
         if entry.key.as_deref() != Some(key.multibase()) {
             return Err(wrong("the entry names another key than its proof"));
         }
@@ -291,13 +302,14 @@ impl Check {
         Err(Refusal::new(Code::BadSignature, why))
     }
 
-    /// The actor as its own document says it is from here on, where its keys go on from those before.
+    /// The actor as its own document says it is from here on, where its keys go on from those before; and the
+    /// recovery key that it reveals.
     fn became(
         &mut self,
         envelope: &Envelope,
         published_ms: i64,
         is_first: bool,
-    ) -> Result<Effect, Refusal> {
+    ) -> Result<(Effect, Option<PublicKey>), Refusal> {
         let Some(document) = envelope.object.embedded() else {
             return Err(wrong("the actor's document is not in its activity"));
         };
@@ -314,14 +326,26 @@ impl Check {
         if is_first != self.keys.is_empty() {
             return Err(wrong("the actor is created twice, or changed before"));
         }
-        if !is_first {
-            follows_from(&self.keys, &keys, published_ms, &envelope.id)?;
+        let mut revealed = None;
+        if let Some(before) = self
+            .recovery
+            .take()
+            .filter(|was| said.recovery.as_ref() != Some(was))
+        {
+            let (_, key) = said.recovers(&before, &envelope.id, published_ms)?;
+            revealed = Some(key.clone());
         }
+        if !is_first {
+            let by = (published_ms, &*envelope.id);
+            follows_from(&self.keys, &keys, by, revealed.as_ref())?;
+        }
+        let revealed = revealed.map(|key| key.key);
+        self.recovery.clone_from(&said.recovery);
         self.keys.clone_from(&keys);
         let rsa = said.rsa_keys.into_iter().map(|rsa| (rsa.id, rsa.key));
         self.rsa_keys = rsa.collect();
         let manual_approval = said.manually_approves;
-        Ok(match is_first {
+        let effect = match is_first {
             true => Effect::ActorCreated {
                 no: ActorNo(0),
                 name: self.name.clone(),
@@ -334,7 +358,8 @@ impl Check {
                 manual_approval,
                 keys,
             },
-        })
+        };
+        Ok((effect, revealed))
     }
 
     /// What the actor's own activity does besides.

@@ -9,12 +9,12 @@ use crate::proof::{self, Presented};
 use crate::refusal::{Code, Refusal};
 
 /// Whether the keys after an update go on from those before it: none is lost or changed, one ends only by this
-/// update, and begins with it.
+/// update, and begins with it. A recovery key that it reveals does both.
 pub(super) fn follows_from(
     before: &[KeyRecord],
     after: &[KeyRecord],
-    published_ms: i64,
-    update: &str,
+    (published_ms, update): (i64, &str),
+    revealed: Option<&KeyRecord>,
 ) -> Result<(), Refusal> {
     for old in before {
         let Some(new) = after.iter().find(|key| key.id == old.id) else {
@@ -31,7 +31,8 @@ pub(super) fn follows_from(
     }
     for new in after {
         let is_new = !before.iter().any(|key| key.id == new.id);
-        if is_new && (new.created_ms != Some(published_ms) || !new.is_current()) {
+        let fits = revealed == Some(new) || new.is_current();
+        if is_new && (new.created_ms != Some(published_ms) || !fits) {
             return Err(wrong(format!("the key {} begins at another time", new.id)));
         }
     }

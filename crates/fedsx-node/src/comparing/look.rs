@@ -78,9 +78,6 @@ pub(super) enum LookError {
     /// Nobody here can sign.
     #[error("nobody here can ask for them")]
     Nobody,
-    /// The request can't be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
     /// Refused here.
     #[error("{0}")]
     Refused(Refusal),

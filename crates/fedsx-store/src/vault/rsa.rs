@@ -12,6 +12,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use fedsx_core::export::SecretKey;
 use fedsx_core::key::RsaSigner;
 
 use super::seal::Kind;
@@ -95,6 +96,34 @@ impl Vault {
         self.store(key_id, Kind::Rsa, secret.as_ref())?;
         self.rsa.keep(key_id, &key);
         Ok(key)
+    }
+
+    /// Makes an RSA key of that id beside the one that is there, durably. It is in force when the actor's document
+    /// says so.
+    ///
+    /// # Errors
+    /// As for [`Vault::create_rsa`].
+    pub fn renew_rsa(&self, key_id: &str) -> Result<Arc<RsaKey>, VaultError> {
+        let (key, secret) = generate(key_id)?;
+        self.store(&beside(key_id, &key.spki), Kind::Rsa, secret.as_ref())?;
+        Ok(key)
+    }
+
+    /// The secret of the RSA key of that id and public half, as it is exported; none when it is not here.
+    ///
+    /// # Errors
+    /// As for [`Vault::signer`].
+    pub fn exported_rsa(&self, key_id: &str, spki: &[u8]) -> Result<Option<SecretKey>, VaultError> {
+        for place in [beside(key_id, spki), key_id.to_owned()] {
+            let found = self.rsa_at(&place, key_id)?;
+            if found.is_some_and(|key| key.spki == spki)
+                && let Some(mut found) = self.exported(&place)?
+            {
+                key_id.clone_into(&mut found.id);
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The RSA key of that id and public half (`SubjectPublicKeyInfo` DER); none when it is not here.

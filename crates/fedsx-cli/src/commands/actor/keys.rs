@@ -41,7 +41,7 @@ pub(super) async fn list(global: &Global, name: String) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn key_value(key: &proto::Key) -> Map {
+pub(super) fn key_value(key: &proto::Key) -> Map {
     let mut value = Map::from([
         ("id", Value::from(&*key.id)),
         ("publicKeyMultibase", (&*key.multibase).into()),
@@ -99,7 +99,7 @@ fn page(keys: &[proto::Key]) -> String {
 }
 
 /// A key's id without its actor's URL.
-fn fragment(id: &str) -> &str {
+pub(super) fn fragment(id: &str) -> &str {
     id.find('#').map_or(id, |at| &id[at..])
 }
 
