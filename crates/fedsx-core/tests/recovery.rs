@@ -90,91 +90,98 @@ fn judged(update: Map, served: &Map) -> String {
     }
 }
 
+fn by_key() -> Ed25519Signer {
+    recovery(9).signer(format!("{ALICE}#recovery"))
+}
+
+fn next() -> Commitment {
+    recovery(8).commitment()
+}
+
+/// What is said of each, a line each.
+fn page<const N: usize>(said: [(&str, String); N]) -> String {
+    said.map(|(what, said)| format!("{what}: {said}"))
+        .join("\n")
+}
+
 #[test]
-fn a_recovery_is_by_the_key_committed_to_and_replaces_all() {
-    let (keys, next) = (recovered_keys(9), recovery(8).commitment());
+fn a_recovery_is_by_the_key_that_was_committed_to() {
+    let (keys, next) = (recovered_keys(9), next());
     let served = document(&keys, Some(&next));
-    let by_key = recovery(9).signer(format!("{ALICE}#recovery"));
-    let sound = update(served.clone(), &by_key);
+    let sound = update(served.clone(), &by_key());
     assert_eq!(judged(sound.clone(), &served), next.as_str());
     let read = PeerActor::parse(&served).expect("an actor");
-    let before = recovery(9).commitment();
-    assert_eq!(read.succession(&before), Succession::By(UPDATE.to_owned()));
-    assert_eq!(read.succession(&next), Succession::Same);
-    assert_eq!(
-        read.succession(&recovery(7).commitment()),
-        Succession::Broken
-    );
+    let succession = |seed| read.succession(&recovery(seed).commitment());
+    assert_eq!(succession(9), Succession::By(UPDATE.to_owned()));
+    assert_eq!(succession(8), Succession::Same);
+    assert_eq!(succession(7), Succession::Broken);
     let later = recovery_key_id(ALICE, &keys);
     assert_eq!(later, format!("{ALICE}#recovery-2"));
 
-    let other = |keys: &[KeyRecord], commits: Option<&Commitment>| {
-        let served = document(keys, commits);
-        judged(update(served.clone(), &by_key), &served)
-    };
-    let changed = |change: fn(&mut Vec<KeyRecord>)| {
-        let mut keys = keys.clone();
-        change(&mut keys);
-        other(&keys, Some(&next))
-    };
+    let mallory = "https://a.example/actors/mallory";
     let mut elsewhere = served.clone();
-    elsewhere.insert("id", "https://a.example/actors/mallory");
-    list_keys(&mut elsewhere, "https://a.example/actors/mallory", &[]);
+    elsewhere.insert("id", mallory);
+    list_keys(&mut elsewhere, mallory, &[]);
     let mut reworded = sound.clone();
     reworded.insert("summary", "changed after it was signed");
-    let mut unproved = sound.clone();
+    let mut unproved = sound;
     unproved.remove("proof");
-    let page = [
-        (
-            "the old key signs",
-            judged(update(served.clone(), &key(1).1), &served),
-        ),
-        (
-            "the new key signs",
-            judged(update(served.clone(), &key(2).1), &served),
-        ),
-        ("another key under that id", {
-            let forged = recovery(7).signer(format!("{ALICE}#recovery"));
-            judged(update(served.clone(), &forged), &served)
-        }),
+    let forger = recovery(7).signer(format!("{ALICE}#recovery"));
+    let by = |signer: &Ed25519Signer| judged(update(served.clone(), signer), &served);
+    insta::assert_snapshot!(page([
+        ("the old key signs", by(&key(1).1)),
+        ("the new key signs", by(&key(2).1)),
+        ("another key under that id", by(&forger)),
         ("no proof", judged(unproved, &served)),
         ("changed afterwards", judged(reworded, &served)),
         (
             "of another actor",
-            judged(update(elsewhere, &by_key), &served),
+            judged(update(elsewhere, &by_key()), &served)
         ),
+    ]));
+}
+
+#[test]
+fn a_recovery_replaces_every_key_and_ends_with_that() {
+    let said = |keys: &[KeyRecord], commits: Option<&Commitment>| {
+        let served = document(keys, commits);
+        judged(update(served.clone(), &by_key()), &served)
+    };
+    let changed = |change: fn(&mut Vec<KeyRecord>)| {
+        let mut keys = recovered_keys(9);
+        change(&mut keys);
+        said(&keys, Some(&next()))
+    };
+    let keys = recovered_keys(9);
+    let again = recovery(9).commitment();
+    insta::assert_snapshot!(page([
         (
-            "another key is revealed",
-            other(&recovered_keys(7), Some(&next)),
+            "another is revealed",
+            said(&recovered_keys(7), Some(&next()))
         ),
         (
             "an old key goes on",
-            changed(|keys| keys[0].superseded_ms = None),
+            changed(|keys| keys[0].superseded_ms = None)
         ),
         (
             "the recovery key goes on",
-            changed(|keys| keys[1].superseded_ms = None),
+            changed(|keys| keys[1].superseded_ms = None)
         ),
         (
             "it ends later",
-            changed(|keys| keys[1].superseded_ms = Some(NOW_MS + 1)),
+            changed(|keys| keys[1].superseded_ms = Some(NOW_MS + 1))
         ),
         (
             "it began before",
-            changed(|keys| keys[1].created_ms = Some(BORN_MS)),
+            changed(|keys| keys[1].created_ms = Some(BORN_MS))
         ),
         (
             "by another update",
-            changed(|keys| keys[1].superseded_by = Some(ALICE.to_owned())),
+            changed(|keys| keys[1].superseded_by = Some(ALICE.to_owned()))
         ),
-        (
-            "the same key again",
-            other(&keys, Some(&recovery(9).commitment())),
-        ),
-        ("no next key", other(&keys, None)),
-    ];
-    let page = page.map(|(what, said)| format!("{what}: {said}"));
-    insta::assert_snapshot!(page.join("\n"));
+        ("the same key again", said(&keys, Some(&again))),
+        ("no next key", said(&keys, None)),
+    ]));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The hosts and actors that the operator blocks: their rows, and how they are read.
+//! Strangers: the hosts and actors that the operator blocks, and the recovery key a peer is held to; their rows.
 
 use fedsx_core::state::Row;
 
 use crate::engine::{Batch, prefix_end};
 use crate::index::decode;
-use crate::schema::{Of, Table, key, put_or_delete, url_hash};
+use crate::schema::{Of, Table, encode, key, put_or_delete, url_hash};
 use crate::view::{ReadError, View};
 
 impl View {
@@ -42,9 +42,14 @@ impl View {
     }
 }
 
-/// The rows of whom the operator blocks.
+/// The rows of strangers: whom the operator blocks, and what a peer is held to.
 pub(crate) fn write(row: Row, batch: &mut Batch) {
     match row {
+        Row::Recovery { peer, digest } => {
+            let key = key(Table::Recovery, &[&url_hash(&peer)]);
+            let value = Some(digest);
+            batch.put(key, encode(Of { peer, value }));
+        }
         Row::HostBlock { host, blocked } => {
             let key = key(Table::HostBlock, &[host.as_bytes()]);
             match blocked {

@@ -347,17 +347,14 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
-        Row::Recovery { peer, digest } => {
-            let key = key(Table::Recovery, &[&url_hash(&peer)]);
-            let value = Some(digest);
-            batch.put(key, encode(Of { peer, value }));
-        }
         Row::Blob {
             actor,
             digest,
             kept,
         } => blobs::write(actor, &digest, kept, batch),
-        Row::HostBlock { .. } | Row::PeerBlock { .. } => hosts::write(row, batch),
+        Row::Recovery { .. } | Row::HostBlock { .. } | Row::PeerBlock { .. } => {
+            hosts::write(row, batch)
+        }
         Row::Settled { .. }
         | Row::Spent { .. }
         | Row::TriggerTotals { .. }

@@ -22,7 +22,9 @@ const RECOVERIES: usize = 4;
 
 /// What actors are on record to commit to, by their ids.
 #[derive(Clone)]
-pub struct Pins(Arc<dyn Fn(&str) -> Option<Commitment> + Send + Sync>);
+pub struct Pins(Arc<Of>);
+
+type Of = dyn Fn(&str) -> Option<Commitment> + Send + Sync;
 
 impl Pins {
     /// What `of` says.
