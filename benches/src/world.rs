@@ -165,6 +165,7 @@ pub(crate) fn draft(actor: &str, id: String, log: LogId, effect: Option<Effect>)
             mark: None,
             derived: None,
             defined_by: None,
+            announced_by: None,
             embeds: None,
             imported: None,
         },

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use fedsx_core::cid::Cid;
-use fedsx_core::entry::{LogId, Side};
+use fedsx_core::entry::{Effect, LogId, Side};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
@@ -170,7 +170,9 @@ impl Page<'_> {
 
     fn entry(&mut self, row: &InLog) -> Result<(), Refusal> {
         let activity = row.stored.activity().filter(|_| !row.stored.erased);
-        if activity.is_none_or(|activity| activity.effect.is_some()) {
+        let is_kernels =
+            |effect: &Option<Effect>| !matches!(effect, None | Some(Effect::Announced { .. }));
+        if activity.is_none_or(|activity| is_kernels(&activity.effect)) {
             return Ok(());
         }
         if let Some(entry) = self.names.entry(&row.stored, Some(row.seq))? {

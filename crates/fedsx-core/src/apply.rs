@@ -7,6 +7,7 @@
 mod between;
 mod control;
 mod erase;
+mod group;
 mod kept;
 mod partial;
 mod trigger;
@@ -48,6 +49,8 @@ pub fn apply(state: &dyn State, header: &Header, at: At) -> Result<Vec<Row>, Sta
                 trigger::derived(state, derived, now_ms, offset, &mut rows)?;
             }
             moment.keep(activity, at, &mut rows)?;
+            let announced_by = activity.announced_by.as_deref();
+            group::owed(activity.digest, announced_by, header.offset, &mut rows);
             if let Some(effect) = &activity.effect
                 && (activity.imported.is_none() || is_of_itself(effect))
             {
@@ -226,27 +229,7 @@ impl Moment<'_> {
                 manual_approval,
                 keys,
             } => self.updated(&activity.actor, *manual_approval, keys, at, rows),
-            Effect::Follow {
-                follower,
-                followed,
-                inbox,
-                shared_inbox,
-            } => {
-                let input = Input::Follow { id: &activity.id };
-                self.between(followed, follower, rows, |pair| {
-                    if pair.blocks.any() {
-                        return;
-                    }
-                    if !pair.step(Direction::Follower, input) {
-                        let relation = pair.relation_mut(Direction::Follower);
-                        relation.inbox.clone_from(inbox);
-                        relation.shared_inbox.clone_from(shared_inbox);
-                    }
-                })?;
-                self.between(follower, followed, rows, |pair| {
-                    pair.step(Direction::Following, input);
-                })
-            }
+            Effect::Follow { .. } => self.follow(activity, effect, rows),
             Effect::Accept { follow } => self.answer(follow, Input::Accept(which(follow)), rows),
             Effect::Reject { follow } => self.answer(follow, Input::Reject(which(follow)), rows),
             Effect::UndoFollow { follow } => self.answer(follow, Input::Undo(which(follow)), rows),
@@ -256,6 +239,10 @@ impl Moment<'_> {
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
             Effect::ActorDeleted { actor } => self.gone(actor, rows),
+            Effect::Announced { owed, author } => {
+                let what = (owed, author.as_str());
+                group::announced(self.state, activity, what, self.now_ms, rows)
+            }
             Effect::ActorMoved { actor, target } => {
                 self.with_all(actor, rows, |pair| pair.moved(target))
             }
@@ -271,6 +258,38 @@ impl Moment<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Somebody asks to follow somebody.
+    fn follow(
+        &self,
+        activity: &Activity,
+        effect: &Effect,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Effect::Follow {
+            follower,
+            followed,
+            inbox,
+            shared_inbox,
+        } = effect
+        else {
+            return Ok(());
+        };
+        let input = Input::Follow { id: &activity.id };
+        self.between(followed, follower, rows, |pair| {
+            if pair.blocks.any() {
+                return;
+            }
+            if !pair.step(Direction::Follower, input) {
+                let relation = pair.relation_mut(Direction::Follower);
+                relation.inbox.clone_from(inbox);
+                relation.shared_inbox.clone_from(shared_inbox);
+            }
+        })?;
+        self.between(follower, followed, rows, |pair| {
+            pair.step(Direction::Following, input);
+        })
     }
 
     /// A local actor, as its own `Update` says it is from here on.

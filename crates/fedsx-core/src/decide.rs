@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod erase;
+pub mod group;
 pub mod ingest;
 pub mod publish;
 pub mod schema;

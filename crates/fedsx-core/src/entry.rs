@@ -15,6 +15,7 @@ pub use self::control::Control;
 pub(crate) use crate::actor::ActorKind;
 use crate::cid::Digest;
 use crate::definition::Kind;
+use crate::group::{Announcing, ToAnnounce};
 use crate::key::KeyRecord;
 use crate::notation::Notation;
 use crate::trigger::Derived;
@@ -222,6 +223,16 @@ pub enum Effect {
         #[n(1)]
         keys: Vec<KeyRecord>,
     },
+    /// `Announce` by a local group of what it received.
+    #[n(17)]
+    Announced {
+        /// What it had to announce.
+        #[n(0)]
+        owed: ToAnnounce,
+        /// Whose activity that is.
+        #[n(1)]
+        author: String,
+    },
     /// An actor goes on as another, which says that it is the same.
     #[n(22)]
     ActorMoved {
@@ -375,6 +386,9 @@ pub struct Activity {
     /// itself alone, goes out to nobody and fires no trigger.
     #[n(21)]
     pub imported: Option<u64>,
+    /// The local groups that have to announce it.
+    #[n(22)]
+    pub announced_by: Option<Vec<Announcing>>,
     /// The ids of what it holds a copy of, beside the object of a `Create` or `Update`: an erasure has to
     /// find them.
     #[n(23)]

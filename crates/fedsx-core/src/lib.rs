@@ -19,6 +19,7 @@ pub mod evidence;
 pub mod export;
 pub mod follow;
 pub mod genesis;
+pub mod group;
 pub mod http_signature;
 pub mod key;
 pub mod limits;

@@ -222,6 +222,7 @@ mod tests {
             mark: None,
             derived: None,
             defined_by: None,
+            announced_by: None,
             embeds: None,
             imported: None,
         }

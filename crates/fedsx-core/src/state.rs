@@ -12,6 +12,7 @@ use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Partial, Relation};
+use crate::group::ToAnnounce;
 use crate::key::KeyRecord;
 use crate::trust::Trust;
 
@@ -428,6 +429,8 @@ pub enum Row {
     },
     /// The `recoveryDigest` that a peer is held to.
     Recovery { peer: String, digest: String },
+    /// Something that a local group has to announce, or that it has not to any more.
+    ToAnnounce { owed: ToAnnounce, is_owed: bool },
     /// Whether a host is blocked.
     HostBlock { host: String, blocked: bool },
     /// Whether a remote actor is blocked for every actor here.

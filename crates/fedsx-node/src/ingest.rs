@@ -108,7 +108,7 @@ impl Node {
             source: post.source,
         };
         let outcome = match self.refuse_spent(&post.head) {
-            Ok(()) => self.take(&post, purpose, None).await,
+            Ok(()) => self.take(&post, purpose, None, None).await,
             Err(refusal) => Err(refusal),
         };
         match &outcome {
@@ -119,15 +119,18 @@ impl Node {
         outcome
     }
 
-    /// The stages; what is needed is fetched for `purpose`, and the refusal of the code `excused` passes.
+    /// The stages; what is needed is fetched for `purpose`, and the refusal of the code `excused` passes. What comes
+    /// `via` a group stands for itself: who sent it is no evidence.
     pub(crate) async fn take(
         &self,
         post: &InboxPost,
         purpose: Purpose,
         excused: Option<&str>,
+        via: Option<&str>,
     ) -> Result<Receipt, Refusal> {
         let mut arriving = Some(self.0.writer.arriving());
-        let mut pays = matches!(purpose, Purpose::Inbound { .. });
+        // Who is passed on by a group has sent nothing.
+        let mut pays = via.is_none() && matches!(purpose, Purpose::Inbound { .. });
         let mut evidence = Evidence {
             notation: post.notation,
             bytes: post.body.clone(),
@@ -136,7 +139,7 @@ impl Node {
             alias_asked: false,
         };
         for _ in 0..ROUNDS {
-            let (cid, act, decision) = self.decide(post, &evidence)?;
+            let (cid, act, decision) = self.decide(post, &evidence, via)?;
             let receipt = |status| Receipt { cid, status };
             match decision {
                 Decision::Replay => return Ok(receipt(Status::Replay)),
@@ -145,12 +148,19 @@ impl Node {
                     return Ok(receipt(Status::Dropped(why)));
                 }
                 Decision::Append(mut draft) => {
-                    self.contact(&draft.activity.actor);
+                    if via.is_none() {
+                        self.contact(&draft.activity.actor);
+                    }
                     if std::mem::take(&mut pays) {
                         self.charge_host(&draft.activity.actor)?;
                     }
+                    if via.is_none() {
+                        self.take_passed_on(post, &act, purpose).await;
+                    }
                     if let Err(refusal) = self.judge_draft(&mut draft, act, excused).await {
-                        self.put_in_quarantine(post, *draft, &refusal).await;
+                        if via.is_none() {
+                            self.put_in_quarantine(post, *draft, &refusal).await;
+                        }
                         return Err(refusal);
                     }
                     self.pin(&draft.activity.actor).await?;
@@ -195,6 +205,7 @@ impl Node {
         &self,
         post: &InboxPost,
         evidence: &Evidence,
+        via: Option<&str>,
     ) -> Result<(Cid, Map, Decision), Refusal> {
         let bytes = evidence.bytes.clone();
         let document = Document::read(evidence.notation, bytes, limits::DOCUMENT_IN_BYTES)?;
@@ -207,7 +218,7 @@ impl Node {
         let head = post.head.at(&self.0.instance);
         let delivery = Delivery {
             // The signature covers the body that was sent, not what its origin serves.
-            head: (!evidence.from_origin).then_some(&head),
+            head: (!evidence.from_origin && via.is_none()).then_some(&head),
             from_origin: evidence.from_origin,
             refreshed: evidence.refreshed,
             now_ms: facts.now_ms,
@@ -217,6 +228,7 @@ impl Node {
             document,
             delivery,
             alias_asked: evidence.alias_asked,
+            via,
         };
         let decision = ingest(facts, inbound).map_err(fault::decide)?;
         Ok((cid, act, decision))
@@ -254,6 +266,10 @@ impl Node {
         draft.activity.defined_by = judged.defined_by;
         draft.activity.definitions = judged.definitions;
         draft.activity.mark = judged.mark;
+        if judged.mark.is_some() {
+            // No group passes on what nobody could judge.
+            draft.activity.announced_by = None;
+        }
         Ok(())
     }
 

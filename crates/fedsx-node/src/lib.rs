@@ -17,6 +17,7 @@ mod export;
 mod farewell;
 mod fault;
 mod fold;
+mod groups;
 mod hosts;
 mod import;
 mod ingest;

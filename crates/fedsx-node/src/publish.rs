@@ -6,6 +6,7 @@ use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::publish::{Publishing, publish};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::entry::{Authenticated, Effect, Joined, LogId, Side};
+use fedsx_core::group::ToAnnounce;
 use fedsx_core::key::{Ed25519Signer, PublicKey};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::registry::Registry;
@@ -359,21 +360,29 @@ impl Node {
     }
 }
 
+/// The UUID (version 8) that bytes come to: the same for ever.
+fn uuid_of(bytes: &[u8]) -> Uuid {
+    let digest = Digest::of(bytes);
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest.as_bytes()[..16]);
+    Builder::from_custom_bytes(first).into_uuid()
+}
+
 /// The UUID (version 8) of a request that a client named: the same for ever, so that a retry after
 /// any crash finds what the first try left.
 fn named_uuid(actor: &str, key: &str) -> Uuid {
-    let digest = Digest::of(format!("{actor}\n{key}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.as_bytes()[..16]);
-    Builder::from_custom_bytes(bytes).into_uuid()
+    uuid_of(format!("{actor}\n{key}").as_bytes())
 }
 
 /// The UUID (version 8) of what a trigger makes of an activity. No request is named so: a URL comes first
 /// there.
 fn derived_uuid(actor: &str, derived: &Derived) -> Uuid {
     let (source, trigger) = (derived.source.as_bytes(), derived.trigger.as_bytes());
-    let digest = Digest::of(&[&[0], &source[..], &trigger[..], actor.as_bytes()].concat());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.as_bytes()[..16]);
-    Builder::from_custom_bytes(bytes).into_uuid()
+    uuid_of(&[&[0], &source[..], &trigger[..], actor.as_bytes()].concat())
+}
+
+/// The UUID (version 8) of the `Announce` of an activity by a group, which differs from all of the above.
+pub(crate) fn announce_uuid(group: &str, owed: &ToAnnounce) -> Uuid {
+    let (source, form) = (owed.source.as_bytes(), owed.announcing.form.number());
+    uuid_of(&[&[1, form], &source[..], group.as_bytes()].concat())
 }

@@ -57,7 +57,9 @@ impl Node {
             },
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
-        let receipt = self.take(&post, Purpose::Own, Some(&account.code)).await?;
+        let receipt = self
+            .take(&post, Purpose::Own, Some(&account.code), None)
+            .await?;
         if let Status::Dropped(why) = receipt.status {
             return Err(Refusal::new(Code::Conflict, format!("it stays: {why}")));
         }

@@ -1,6 +1,5 @@
-//! What is owed: the automatic `Accept`, the `Reject` and `Undo` of a block, and the new follow of an actor that
-//! moved. A row says what is
-//! owed, the entry that says it strikes the row out, so that it is said once however often the process
+//! What is owed: the automatic `Accept`, the `Reject` and `Undo` of a block, the new follow of an actor that
+//! moved, and what groups announce (`groups`). A row says what is owed, the entry that says it strikes the row out, so that it is said once however often the process
 //! dies between the two.
 
 use std::collections::HashMap;
@@ -11,7 +10,7 @@ use fedsx_core::follow::Owed;
 use fedsx_core::refusal::Refusal;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Node, fault};
+use crate::{Node, fault, groups};
 
 /// Rows looked at in one round.
 const ROUND: usize = 256;
@@ -23,15 +22,28 @@ impl Node {
     pub async fn run(self, stop: CancellationToken) {
         let mut applied = self.0.view.watch();
         let mut failed: HashMap<(u32, String), i64> = HashMap::new();
+        let mut groups = groups::Failed::new();
         loop {
+            applied.mark_unchanged();
             if let Err(refusal) = self.settle(&mut failed).await {
                 tracing::error!(%refusal, "what is owed can't be read");
             }
+            let is_more = match self.settle_groups(&mut groups).await {
+                Ok(is_more) => is_more,
+                Err(refusal) => {
+                    tracing::error!(%refusal, "what groups have to announce can't be read");
+                    false
+                }
+            };
+            if is_more && !stop.is_cancelled() {
+                continue;
+            }
             let retry = tokio::time::sleep(Duration::from_secs(5));
+            let is_retried = !failed.is_empty() || !groups.is_empty();
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = applied.changed() => if changed.is_err() { return },
-                () = retry, if !failed.is_empty() => {}
+                () = retry, if is_retried => {}
             }
         }
     }

@@ -260,6 +260,7 @@ impl Check {
                 | Control::Admitted { .. }
                 | Control::Trust { .. }
                 | Control::Expired { .. }
+                | Control::Unannounced { .. }
                 | Control::GenesisAdopted { .. },
             ) => Ok(()),
         };

@@ -15,6 +15,7 @@ mod erasure;
 pub mod export;
 mod flusher;
 mod genesis;
+mod groups;
 mod hosts;
 mod import;
 mod index;

@@ -12,7 +12,7 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::{blobs, hosts, kept, partial};
+use crate::{blobs, groups, hosts, kept, partial};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
 pub const VERSION: u32 = 4;
@@ -63,7 +63,8 @@ pub enum Table {
     Role = 0x14,
     /// Digest of an activity, digest of a trigger → the offset since which the trigger is done with it.
     Settled = 0x19,
-    /// Digest of a trigger, hash of the URL of whose activities it met → when it made something of them.
+    /// Digest of a trigger or of what a group's rate is counted by, hash of the URL of whose activities it met →
+    /// when it made something of them.
     Spent = 0x1a,
     /// Actor, digest of a `Subscribe` → [`fedsx_core::state::Subscription`].
     Subscription = 0x1b,
@@ -79,6 +80,8 @@ pub enum Table {
     Trust = 0x18,
     /// Nothing → the highest offset of a row of `Defined`.
     LastDefined = 0x1d,
+    /// Actor, offset, form → [`fedsx_core::group::ToAnnounce`].
+    ToAnnounce = 0x1e,
     /// Offset → the digest of a document of which that entry leaves something to overwrite.
     Erased = 0x20,
     /// Hash of the `id` of what was deleted, hash of its owner → [`fedsx_core::state::Deleted`].
@@ -347,6 +350,7 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
+        Row::ToAnnounce { owed, is_owed } => groups::write_owed(owed, is_owed, batch),
         Row::Blob {
             actor,
             digest,

@@ -319,6 +319,7 @@ impl Writer {
                 let control = Control::Placed {
                     digest,
                     joined: joined.clone(),
+                    announced_by: None,
                 };
                 let subject = Subject::Control(control);
                 let offset = self.push(step, subject, Bytes::new(), received_ms)?;
@@ -372,9 +373,15 @@ impl Writer {
             }
             Recheck::Place(joined) => {
                 let digest = draft.activity.digest;
+                let reaches = |group| joined.iter().any(|it| it.log == LogId::inbox(group));
+                let announced_by = draft.activity.announced_by.map(|announced_by| {
+                    let anew = announced_by.into_iter();
+                    anew.filter(|it| reaches(it.group)).collect()
+                });
                 let control = Control::Placed {
                     digest,
                     joined: joined.clone(),
+                    announced_by,
                 };
                 (Subject::Control(control), joined, Bytes::new())
             }

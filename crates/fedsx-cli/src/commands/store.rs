@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use fedsx_core::blob::Blob;
 use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
+use fedsx_core::group::{ToAnnounce, Unannounced};
 use fedsx_core::trigger::Settled;
 use fedsx_core::value::{Map, Value};
 use fedsx_store::Stored;
@@ -195,13 +196,21 @@ fn admitted(value: &mut Map, digest: &Digest, definitions: &[Digest]) {
     value.insert("definitions", definitions.collect::<Vec<_>>());
 }
 
+fn unannounced(value: &mut Map, owed: &ToAnnounce, reason: Unannounced) {
+    value.insert("cid", Cid::of_document(owed.source).to_string());
+    value.insert("actor", count(owed.announcing.group.0.into()));
+    value.insert("form", owed.announcing.form.as_str());
+    value.insert("reason", reason.as_str());
+}
+
 fn control_members(value: &mut Map, control: &Control) {
     value.insert("kind", control_kind(control));
     match control {
-        Control::Placed { digest, joined } => {
+        Control::Placed { digest, joined, .. } => {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("joined", places(joined));
         }
+        Control::Unannounced { owed, reason } => unannounced(value, owed, *reason),
         Control::ProofAttached { digest, key, .. } => {
             value.insert("cid", Cid::of_document(*digest).to_string());
             value.insert("key", &**key);
@@ -313,6 +322,7 @@ fn settled_members(value: &mut Map, settled: &Settled) {
 const fn control_kind(control: &Control) -> &'static str {
     match control {
         Control::Placed { .. } => "placed",
+        Control::Unannounced { .. } => "unannounced",
         Control::ProofAttached { .. } => "proof-attached",
         Control::Between { .. } => "between",
         Control::PeerGone { .. } => "peer-gone",

@@ -2,7 +2,7 @@
 
 use super::Moment;
 use super::between::Pair;
-use super::trigger;
+use super::{group, trigger};
 use crate::blob::{self, Blob};
 use crate::cid::Digest;
 use crate::entry::{ActorNo, Control, Joined};
@@ -17,7 +17,18 @@ impl Moment<'_> {
         rows: &mut Vec<Row>,
     ) -> Result<(), StateError> {
         match control {
-            Control::Placed { digest, joined } => self.place(*digest, joined, rows),
+            Control::Placed {
+                digest,
+                joined,
+                announced_by,
+            } => {
+                group::owed(*digest, announced_by.as_deref(), self.offset, rows);
+                self.place(*digest, joined, rows)
+            }
+            Control::Unannounced { owed, .. } => {
+                group::settled(owed, rows);
+                Ok(())
+            }
             Control::ProofAttached { digest, .. } => self.proved_by(digest, at, rows),
             Control::Equivocation {
                 kept, id, actor, ..

@@ -1,5 +1,6 @@
 //! What subscriptions and triggers leave in the index.
 
+use crate::cid::Digest;
 use crate::entry::{Activity, Effect};
 use crate::state::{At, Row, State, StateError, Subscription};
 use crate::trigger::{Derived, Reason, Settled, spend};
@@ -22,17 +23,29 @@ pub(super) fn derived(
         trigger: *trigger,
         offset,
     });
-    let spent = state.spent(trigger, source_actor)?;
-    rows.push(Row::Spent {
-        trigger: *trigger,
-        source_actor: source_actor.clone(),
-        times_ms: spend(&spent, received_ms),
-    });
+    spent(state, *trigger, source_actor, received_ms, rows)?;
     let mut totals = state.trigger_totals(trigger)?;
     totals.published += 1;
     rows.push(Row::TriggerTotals {
         trigger: *trigger,
         totals,
+    });
+    Ok(())
+}
+
+/// Something was made of an actor's activity, by what is counted under this digest.
+pub(super) fn spent(
+    state: &dyn State,
+    trigger: Digest,
+    source_actor: &str,
+    now_ms: i64,
+    rows: &mut Vec<Row>,
+) -> Result<(), StateError> {
+    let before = state.spent(&trigger, source_actor)?;
+    rows.push(Row::Spent {
+        trigger,
+        source_actor: source_actor.to_owned(),
+        times_ms: spend(&before, now_ms),
     });
     Ok(())
 }

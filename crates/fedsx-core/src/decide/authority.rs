@@ -449,6 +449,7 @@ pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, St
             Ok(false)
         }
         Some(Effect::Defined { .. }) => Ok(!may_define(state, &activity.actor)?),
+        Some(Effect::Announced { author, .. }) => erase::holds_deleted(state, activity, author),
         _ => Ok(false),
     }
 }

@@ -86,7 +86,15 @@ pub(super) fn inboxes(state: &dyn State, id: &str, owner: &str) -> Result<Vec<Lo
 /// Whether all of a document may go.
 #[must_use]
 pub const fn is_erasable(activity: &Activity) -> bool {
-    matches!(activity.effect, None | Some(Effect::Deleted { .. }))
+    is_said(activity.effect.as_ref())
+}
+
+/// Whether an activity is what somebody says, which its header alone stands for once it is erased.
+const fn is_said(effect: Option<&Effect>) -> bool {
+    matches!(
+        effect,
+        None | Some(Effect::Deleted { .. } | Effect::Announced { .. })
+    )
 }
 
 /// What an object was before it was deleted.
@@ -104,6 +112,20 @@ fn former_type(object: &Map) -> Option<String> {
 pub(super) fn is_deleted(state: &dyn State, activity: &Activity) -> Result<bool, StateError> {
     let object = activity.object_id.as_deref();
     is_gone(state, &activity.actor, &activity.id, &activity.verb, object)
+}
+
+/// Whether an activity holds or names what its author, who is another, deleted meanwhile.
+pub(super) fn holds_deleted(
+    state: &dyn State,
+    activity: &Activity,
+    author: &str,
+) -> Result<bool, StateError> {
+    for id in activity.carries().chain(activity.object_id.as_deref()) {
+        if state.deleted(id, author)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// As [`is_deleted`], of what is not drafted yet.
@@ -134,7 +156,7 @@ pub(crate) fn copies(
     envelope: &Envelope,
     effect: Option<&Effect>,
 ) -> Option<Vec<String>> {
-    if !matches!(effect, None | Some(Effect::Deleted { .. })) {
+    if !is_said(effect) {
         return None;
     }
     let brought = envelope.object.id();

@@ -5,7 +5,7 @@ use crate::address::{Instance, same_origin};
 use crate::audience::{is_public, visibility};
 use crate::cid::Digest;
 use crate::decide::authority::{self, Meaning, is_proved};
-use crate::decide::{DecideError, Decision, Draft, Facts, erase};
+use crate::decide::{DecideError, Decision, Draft, Facts, erase, group};
 use crate::entry::{Activity, ActorNo, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, reference};
 use crate::evidence::{Delivery, Judged, Need, Verified, authenticate};
@@ -24,6 +24,8 @@ pub struct Inbound<'a> {
     pub delivery: Delivery<'a>,
     /// Whether an actor was asked anew who it is as well.
     pub alias_asked: bool,
+    /// The group that passes it on.
+    pub via: Option<&'a str>,
 }
 
 /// Judges an inbound activity.
@@ -41,6 +43,7 @@ pub fn ingest(facts: Facts<'_>, inbound: Inbound<'_>) -> Result<Decision, Decide
         target,
         kept: facts.state.digest_of_id(&envelope.id)?,
         alias_asked: inbound.alias_asked,
+        via: inbound.via,
     };
     if here.is_replay(&inbound.document, &envelope)? {
         return Ok(Decision::Replay);
@@ -90,6 +93,7 @@ pub fn fetched_definition(
         target: None,
         kept: facts.state.digest_of_id(&envelope.id)?,
         alias_asked: false,
+        via: None,
     };
     if here.kept == Some(verified.document().digest) {
         return Ok(Decision::Replay);
@@ -156,6 +160,8 @@ struct Here<'a> {
     /// The document kept under its `id`, which is its own digest when it is here already.
     kept: Option<Digest>,
     alias_asked: bool,
+    /// The group that passes it on to its followers.
+    via: Option<&'a str>,
 }
 
 impl Here<'_> {
@@ -230,6 +236,9 @@ impl Here<'_> {
             Meaning::Effect(effect) => Some(effect),
             Meaning::Ignored(why) => return Ok(Decision::Dropped(why)),
         };
+        if self.via.is_some() && !group::is_passed_on(facts.state, envelope, effect.as_ref())? {
+            return Ok(Decision::Dropped("groups pass on no such thing"));
+        }
         if let Some(target) = self.target
             && facts.state.blocks(target.no, &envelope.actor)?.any()
             && !matches!(effect, Some(Effect::UndoBlock { .. }))
@@ -240,11 +249,18 @@ impl Here<'_> {
         if logs.is_empty() {
             return Ok(Decision::Dropped("it is about nobody and nothing here"));
         }
-        Ok(Decision::Append(Box::new(Draft {
-            logs,
-            new_as_of: self.kept.is_none().then_some(facts.applied),
-            ..self.draft(verified, published_ms, effect, followers)?
-        })))
+        let mut draft = self.draft(verified, published_ms, effect, followers)?;
+        let said = group::Said {
+            envelope,
+            effect: draft.activity.effect.as_ref(),
+            visibility: draft.activity.visibility,
+        };
+        let reaches = |group| logs.contains(&LogId::inbox(group));
+        draft.activity.announced_by =
+            group::announced_by(facts.state, facts.instance, said, reaches)?;
+        draft.new_as_of = self.kept.is_none().then_some(facts.applied);
+        draft.logs = logs;
+        Ok(Decision::Append(Box::new(draft)))
     }
 
     /// Whether it brings, or names, what an actor made whom the operator blocks: as far as the copy says whose it
@@ -360,6 +376,13 @@ impl Here<'_> {
                     if follows && !actors.contains(&no) {
                         actors.push(no);
                     }
+                }
+            }
+        }
+        if let Some(via) = self.via {
+            for (no, follows) in facts.state.locals_related(via)? {
+                if follows && !actors.contains(&no) {
+                    actors.push(no);
                 }
             }
         }
@@ -480,6 +503,7 @@ fn activity(
         mark: None,
         derived: None,
         defined_by: None,
+        announced_by: None,
         imported: None,
     }
 }

@@ -8,7 +8,7 @@ use crate::audience::{PUBLIC, parts, visibility};
 use crate::cid::Cid;
 use crate::context;
 use crate::decide::authority::{self, Meaning, is_definition};
-use crate::decide::{DecideError, Draft, Facts, erase};
+use crate::decide::{DecideError, Draft, Facts, erase, group};
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorKind, Authenticated, Effect, LogId, Visibility};
 use crate::envelope::{Document, Envelope, Recipients, object_of, reference};
@@ -420,6 +420,12 @@ fn draft(
             )
         }
     };
+    let said = group::Said {
+        envelope,
+        effect: effect.as_ref(),
+        visibility,
+    };
+    let announced_by = group::announced_by(facts.state, facts.instance, said, |_| true)?;
     let activity = Activity {
         digest: document.digest,
         id: envelope.id.clone(),
@@ -442,6 +448,7 @@ fn draft(
         mark: None,
         derived: publishing.derivation.map(|made| made.derived.clone()),
         defined_by: None,
+        announced_by,
         imported: None,
     };
     Ok(Draft {

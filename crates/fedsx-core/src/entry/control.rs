@@ -7,6 +7,7 @@ use crate::blob::Blob;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::export::Between;
+use crate::group::{Announcing, ToAnnounce, Unannounced};
 use crate::notation::Notation;
 use crate::trigger::Settled;
 use crate::trust::Trust;
@@ -23,6 +24,9 @@ pub enum Control {
         /// The logs.
         #[n(1)]
         joined: Vec<Joined>,
+        /// The local groups among them that have to announce it.
+        #[n(2)]
+        announced_by: Option<Vec<Announcing>>,
     },
     /// A valid proof arrived for a document kept without one; the payload is the document with it.
     #[n(2)]
@@ -130,6 +134,16 @@ pub enum Control {
     /// A trigger made nothing of an activity, and will not be asked again.
     #[n(12)]
     TriggerSettled(#[n(0)] Settled),
+    /// A local group does not announce what it had to.
+    #[n(15)]
+    Unannounced {
+        /// What.
+        #[n(0)]
+        owed: ToAnnounce,
+        /// Why.
+        #[n(1)]
+        reason: Unannounced,
+    },
     /// What is between an imported actor and a peer, as it was where the actor was exported.
     #[n(14)]
     Between {

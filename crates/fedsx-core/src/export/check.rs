@@ -144,6 +144,7 @@ impl Check {
             mark: entry.mark,
             derived: entry.derived.clone(),
             defined_by: entry.mark.and_then(|_| defined_by(&document.map)),
+            announced_by: None,
             imported: Some(entry.offset),
         };
         Ok(Checked {
@@ -193,6 +194,7 @@ impl Check {
             mark: None,
             derived: entry.derived.clone(),
             defined_by: None,
+            announced_by: None,
             imported: Some(entry.offset),
             embeds: (!left.embeds.is_empty()).then(|| left.embeds.clone()),
         };

@@ -66,7 +66,9 @@ impl Entries {
                 };
                 (about, (&*activity.joined).into(), is_further)
             }
-            Subject::Control(Control::Placed { digest, joined }) if with_placed && part == 0 => {
+            Subject::Control(Control::Placed { digest, joined, .. })
+                if with_placed && part == 0 =>
+            {
                 (self.about(digest, offset)?, (&**joined).into(), true)
             }
             Subject::Control(Control::Admitted { digest, .. }) if with_placed || part == 0 => {

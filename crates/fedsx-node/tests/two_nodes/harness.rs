@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fedsx_core::actor::ActorKind;
 use fedsx_core::address::{self, ActorName, Origin};
 use fedsx_core::cid::{Cid, Digest};
-use fedsx_core::entry::{Control, LogId};
+use fedsx_core::entry::{ActorNo, Control, LogId};
 use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::http_signature::{sign_rfc9421, sign_rfc9421_with};
 use fedsx_core::key::{PublicKey, Signer};
@@ -276,9 +276,14 @@ fn answered(request: &Request, answer: Option<Map>) -> Response {
 
 impl Instance {
     pub(crate) async fn create(&self, name: &str, manual_approval: bool) {
+        self.create_as(ActorKind::Person, name, manual_approval)
+            .await;
+    }
+
+    pub(crate) async fn create_as(&self, kind: ActorKind, name: &str, manual_approval: bool) {
         let new = NewActor {
             name: name.to_owned(),
-            kind: ActorKind::Person,
+            kind,
             display_name: None,
             summary: None,
             manual_approval,
@@ -373,7 +378,11 @@ impl Instance {
 
     /// Runs the worker of what is owed until nothing is.
     pub(crate) async fn settle(&self) {
-        let is_settled = async || self.node.view().owed_all(1).expect("reads").is_empty();
+        let is_settled = async || {
+            let view = self.node.view();
+            let announced = view.to_announce(ActorNo(0), 1).expect("reads").is_empty();
+            announced && view.owed_all(1).expect("reads").is_empty()
+        };
         run_until(is_settled, |stop| self.node.clone().run(stop)).await;
     }
 

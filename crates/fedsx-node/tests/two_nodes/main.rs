@@ -6,6 +6,7 @@ mod comparing;
 mod definitions;
 mod erasure;
 mod farewell;
+mod groups;
 mod harness;
 mod keys;
 mod learning;

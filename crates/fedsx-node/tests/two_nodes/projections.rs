@@ -231,6 +231,7 @@ async fn received(instance: &Instance, numbers: std::ops::Range<u64>) {
                 mark: None,
                 derived: None,
                 defined_by: None,
+                announced_by: None,
                 embeds: None,
                 imported: None,
             },

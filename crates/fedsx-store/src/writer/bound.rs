@@ -42,8 +42,10 @@ fn header_strings(activity: &Activity) -> usize {
     let key = activity.key.as_ref().map_or(0, String::len);
     let derived = activity.derived.as_ref();
     let derived = derived.map_or(0, |derived| derived.source_actor.len() + 96);
+    let announced_by = activity.announced_by.as_ref().map_or(0, Vec::len) * 16;
     let digests = 40 * (activity.definitions.len() + 1);
     derived
+        + announced_by
         + digests
         + activity.id.len()
         + activity.verb.len()

@@ -60,6 +60,7 @@ fn note() -> Activity {
         definitions: Vec::new(),
         mark: None,
         defined_by: None,
+        announced_by: None,
         embeds: None,
         imported: None,
         derived: None,
