@@ -21,6 +21,7 @@ use crate::proto::actors_client::ActorsClient;
 use crate::proto::definitions_client::DefinitionsClient;
 use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
+use crate::proto::groups_client::GroupsClient;
 use crate::proto::instance_client::InstanceClient;
 use crate::proto::peers_client::PeersClient;
 use crate::proto::projections_client::ProjectionsClient;
@@ -139,6 +140,12 @@ unary! {
     list_following: FollowsClient.list_following(ListRelationsRequest) -> ListRelationsResponse;
     /// `Follows.ListRequests`.
     list_requests: FollowsClient.list_requests(ListRelationsRequest) -> ListRelationsResponse;
+    /// `Groups.Add`.
+    add_to_group: GroupsClient.add(AddToGroupRequest) -> AddToGroupResponse;
+    /// `Groups.Remove`.
+    remove_from_group: GroupsClient.remove(RemoveFromGroupRequest) -> RemoveFromGroupResponse;
+    /// `Groups.Get`.
+    group: GroupsClient.get(GetGroupRequest) -> Group;
     /// `Activities.Publish`.
     publish: ActivitiesClient.publish(PublishRequest) -> PublishResponse;
     /// `Activities.Announce`.

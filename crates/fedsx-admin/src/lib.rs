@@ -15,6 +15,7 @@ mod deliveries;
 mod explain;
 mod follows;
 mod from_proto;
+mod groups;
 mod guard;
 mod instance;
 mod keys;

@@ -19,13 +19,14 @@ use crate::proto::actors_server::ActorsServer;
 use crate::proto::definitions_server::DefinitionsServer;
 use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
+use crate::proto::groups_server::GroupsServer;
 use crate::proto::instance_server::InstanceServer;
 use crate::proto::peers_server::PeersServer;
 use crate::proto::projections_server::ProjectionsServer;
 use crate::proto::quarantine_server::QuarantineServer;
 use crate::{
-    activities, actors, definitions, deliveries, follows, instance, peers, projections, proto,
-    quarantine,
+    activities, actors, definitions, deliveries, follows, groups, instance, peers, projections,
+    proto, quarantine,
 };
 
 /// Requests under way on one connection.
@@ -117,6 +118,7 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
             actors::Service::new(node.clone(), Arc::clone(&deliveries))
         ))
         .add_service(bounded!(FollowsServer, follows::Service::new(node.clone())))
+        .add_service(bounded!(GroupsServer, groups::Service::new(node.clone())))
         .add_service(bounded!(ActivitiesServer, activities))
         .add_service(bounded!(
             DefinitionsServer,

@@ -2,6 +2,7 @@
 
 mod announce;
 mod delete;
+pub(crate) mod group;
 mod host;
 mod peer;
 mod profile;
@@ -156,6 +157,9 @@ pub(crate) enum Command {
     /// What others sent and a schema or validator refused
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Who controls a group, and who is a member of a closed one
+    #[command(subcommand)]
+    Group(group::Group),
     /// Hosts that this instance has nothing to do with
     #[command(subcommand)]
     Host(Host),

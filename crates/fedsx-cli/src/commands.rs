@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod follow;
 pub(crate) mod genesis;
+pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod peer;
 pub(crate) mod post;

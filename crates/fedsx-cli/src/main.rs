@@ -23,7 +23,7 @@ use clap_complete::Shell;
 
 use args::{Args, Command, Global};
 use commands::{
-    actor, define, deliveries, demo, explain, follow, genesis, host, peer, post, projection,
+    actor, define, deliveries, demo, explain, follow, genesis, group, host, peer, post, projection,
     quarantine, read, status, store, sx, triggers,
 };
 use config::Config;
@@ -95,6 +95,7 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Tail(tail) => read::tail(global, tail).await,
         Command::Get { what } => read::get(global, what).await,
         Command::Explain { what } => explain::run(global, what).await,
+        Command::Group(command) => group::run(global, command).await,
         Command::Host(command) => host::run(global, command).await,
         Command::Peer(command) => peer::run(global, command).await,
         Command::Quarantine(command) => quarantine::run(global, command).await,

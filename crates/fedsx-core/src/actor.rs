@@ -144,6 +144,9 @@ impl LocalActor<'_> {
             ("published", format_rfc3339_ms(self.published_ms).into()),
         ]);
         list_keys(&mut document, &id, self.keys);
+        if self.kind == ActorKind::Group {
+            name_controllers(&mut document, self.instance, name);
+        }
         if let Some(summary) = self.summary {
             document.insert("summary", summary);
         }
@@ -162,6 +165,11 @@ pub fn list_rsa_key(document: &mut Map, id: &str, pem: &str) {
         ("publicKeyPem", pem.to_owned()),
     ]);
     document.insert("publicKey", key);
+}
+
+/// Has the document of a group name the collection of those who control it (FEP-1b12).
+pub fn name_controllers(document: &mut Map, instance: &Instance, name: &str) {
+    document.insert("attributedTo", instance.controllers_url(name));
 }
 
 /// Has the document of the actor `id` list these Ed25519 keys and no others: current ones in

@@ -359,6 +359,12 @@ impl Instance {
         format!("{}_synchronization", self.followers_url(name))
     }
 
+    /// The collection of those who control the group `name`.
+    #[must_use]
+    pub fn controllers_url(&self, name: &str) -> String {
+        format!("{}/controllers", self.actor_url(name))
+    }
+
     /// The following collection of the actor `name`.
     #[must_use]
     pub fn following_url(&self, name: &str) -> String {

@@ -75,6 +75,7 @@ const fn is_of_itself(effect: &Effect) -> bool {
             | Effect::Unsubscribed { .. }
             | Effect::Deleted { .. }
             | Effect::Offered { .. }
+            | Effect::Appointed { .. }
     )
 }
 
@@ -239,6 +240,9 @@ impl Moment<'_> {
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
             Effect::ActorDeleted { actor } => self.gone(actor, rows),
+            Effect::Appointed { .. } => self.appointed(activity, effect, rows),
+            // What comes of it is owed.
+            Effect::Removed { .. } => Ok(()),
             Effect::Announced { owed, author } => {
                 let what = (owed, author.as_str());
                 group::announced(self.state, activity, what, self.now_ms, rows)

@@ -15,7 +15,7 @@ pub use self::control::Control;
 pub(crate) use crate::actor::ActorKind;
 use crate::cid::Digest;
 use crate::definition::Kind;
-use crate::group::{Announcing, ToAnnounce};
+use crate::group::{Announcing, Post, ToAnnounce};
 use crate::key::KeyRecord;
 use crate::notation::Notation;
 use crate::trigger::Derived;
@@ -232,6 +232,32 @@ pub enum Effect {
         /// Whose activity that is.
         #[n(1)]
         author: String,
+    },
+    /// `Add` to or `Remove` from the controllers or the members of a local group.
+    #[n(18)]
+    Appointed {
+        /// The group.
+        #[n(0)]
+        group: String,
+        /// Who.
+        #[n(1)]
+        who: String,
+        /// As what.
+        #[n(2)]
+        post: Post,
+        /// Added, not removed.
+        #[n(3)]
+        given: bool,
+    },
+    /// `Delete` by a controller of a local group of what that announced: it is gone from the group, and nowhere else.
+    #[n(19)]
+    Removed {
+        /// The group.
+        #[n(0)]
+        group: String,
+        /// The `id` of what is removed.
+        #[n(1)]
+        object: String,
     },
     /// An actor goes on as another, which says that it is the same.
     #[n(22)]

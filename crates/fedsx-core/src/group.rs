@@ -2,8 +2,8 @@
 //! design, section 9.1).
 //!
 //! Invariants: that something is to be announced is decided when it is received, once, and owed by its entry; what
-//! ends that is the entry that holds the `Announce`, or one that says that there will be none. Whether somebody may
-//! say something in a group is judged in `decide/group`. Deliberately absent: what a peer's group announces, which
+//! ends that is the entry that holds the `Announce`, or one that says that there will be none. Who may say something
+//! in a group, and who controls it, is judged in `decide/group`. Deliberately absent: what a peer's group announces, which
 //! is judged like anything else that its author says.
 
 use minicbor::{Decode, Encode};
@@ -68,6 +68,20 @@ pub struct ToAnnounce {
     pub source: Digest,
 }
 
+impl ToAnnounce {
+    /// The same as something else.
+    #[must_use]
+    pub const fn in_form(self, form: Form) -> Self {
+        Self {
+            announcing: Announcing {
+                group: self.announcing.group,
+                form,
+            },
+            ..self
+        }
+    }
+}
+
 /// Why a group does not announce what it had to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(index_only)]
@@ -91,6 +105,55 @@ impl Unannounced {
             Self::Limited => "limited",
             Self::Gone => "gone",
             Self::Refused => "refused",
+        }
+    }
+}
+
+/// What somebody may be in a local group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Post {
+    /// Who decides what is in it and who is.
+    #[n(0)]
+    Controller,
+    /// Who may follow it without being asked, where it is closed.
+    #[n(1)]
+    Member,
+}
+
+/// What somebody is in a local group.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Encode, Decode)]
+pub struct Standing {
+    /// Decides what is in it and who is.
+    #[n(0)]
+    pub controller: bool,
+    /// May follow it without being asked, where it is closed.
+    #[n(1)]
+    pub member: bool,
+}
+
+impl Standing {
+    /// Whether it is that.
+    #[must_use]
+    pub const fn has(self, post: Post) -> bool {
+        match post {
+            Post::Controller => self.controller,
+            Post::Member => self.member,
+        }
+    }
+
+    /// The same, with or without that.
+    #[must_use]
+    pub const fn with(self, post: Post, given: bool) -> Self {
+        match post {
+            Post::Controller => Self {
+                controller: given,
+                ..self
+            },
+            Post::Member => Self {
+                member: given,
+                ..self
+            },
         }
     }
 }

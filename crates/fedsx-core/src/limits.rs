@@ -52,6 +52,10 @@ pub const PROJECTION_KEY_BYTES: usize = URL_BYTES;
 pub const PROJECTION_FAILURES: usize = 64;
 /// Subscriptions that one actor has at once.
 pub const SUBSCRIPTIONS: usize = 64;
+/// Controllers of one group.
+pub const GROUP_CONTROLLERS: usize = 64;
+/// Those who may follow a closed group without being asked.
+pub const GROUP_MEMBERS: usize = 10_000;
 /// Ancestors that an activity made by a trigger names; nothing follows from one that names so many.
 pub const ANCESTORS: usize = 8;
 /// Activities that one trigger makes of those of one actor, an hour.

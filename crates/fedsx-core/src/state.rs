@@ -12,7 +12,7 @@ use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Partial, Relation};
-use crate::group::ToAnnounce;
+use crate::group::{Post, Standing, ToAnnounce};
 use crate::key::KeyRecord;
 use crate::trust::Trust;
 
@@ -275,6 +275,10 @@ pub trait State {
     fn last_follower(&self, actor: ActorNo, peer: &str) -> Result<Option<Follower>, StateError>;
     /// Whether a local actor has a role.
     fn has_role(&self, actor: ActorNo, role: Role) -> Result<bool, StateError>;
+    /// What somebody is in a local group.
+    fn standing(&self, group: ActorNo, who: &str) -> Result<Standing, StateError>;
+    /// How many are that in a local group.
+    fn appointed(&self, group: ActorNo, post: Post) -> Result<usize, StateError>;
     /// Who blocks whom.
     fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError>;
     /// The local actors with any relation or block with a peer, and whether each follows it (accepted).
@@ -431,6 +435,12 @@ pub enum Row {
     Recovery { peer: String, digest: String },
     /// Something that a local group has to announce, or that it has not to any more.
     ToAnnounce { owed: ToAnnounce, is_owed: bool },
+    /// What somebody is in a local group; nothing is no row.
+    Standing {
+        group: ActorNo,
+        who: String,
+        standing: Standing,
+    },
     /// Whether a host is blocked.
     HostBlock { host: String, blocked: bool },
     /// Whether a remote actor is blocked for every actor here.

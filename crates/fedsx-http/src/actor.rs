@@ -1,12 +1,13 @@
-//! `/actors/{name}`, and the counts of its followers and of those it follows. Of one that was deleted there is a
-//! Tombstone, and 410.
+//! `/actors/{name}`, the counts of its followers and of those it follows, and who controls a group. Of one that was
+//! deleted there is a Tombstone, and 410.
 //!
-//! ActivityPub, sections 4.1, 5.3 and 5.4. The names in a path are taken as they stand, since the
+//! ActivityPub, sections 4.1, 5.3 and 5.4; FEP-1b12. The names in a path are taken as they stand, since the
 //! `id` of what is answered has to be the URL that was asked for. Deliberately absent: the members
 //! of the two collections, and the profile page.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use fedsx_core::actor::ActorKind;
 use fedsx_core::address::Instance;
 use fedsx_core::refusal::Code;
 use fedsx_core::state::{Actor, RelationTotals};
@@ -60,6 +61,32 @@ pub(crate) async fn following(
         (instance.following_url(name), totals.following)
     };
     relations(state, name, headers, size).await
+}
+
+/// `GET /actors/{name}/controllers`: of a group alone.
+pub(crate) async fn controllers(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let media = answered(&headers, DOCUMENT)?;
+    let read = move |node: &Node| {
+        let actor = named(node, &name)?;
+        if actor.kind != ActorKind::Group {
+            let why = "only a group has controllers";
+            return Err(Problem::new(Code::NotFound, why));
+        }
+        let standings = node.view().standings(actor.no)?.into_iter();
+        let controllers = standings.filter(|(_, standing)| standing.controller);
+        let controllers: Vec<String> = controllers.map(|(who, _)| who).collect();
+        let mut answer = count(
+            node.instance().controllers_url(&name),
+            controllers.len() as u64,
+        );
+        answer.insert("orderedItems", controllers);
+        Ok(Outgoing::made(answer))
+    };
+    Ok(state.read(read).await?.answer(&headers, media))
 }
 
 /// One of the two collections, of which `size` says the id and the size.

@@ -174,6 +174,7 @@ pub fn router(state: HttpState) -> Router {
             "/actors/{name}/followers_synchronization",
             get(synchronization::followers),
         )
+        .route("/actors/{name}/controllers", get(actor::controllers))
         .route("/actors/{name}/activities/{id}", get(document::activity))
         .route("/actors/{name}/objects/{id}", get(document::object))
         .route("/artifacts/{cid}", get(document::artifact))

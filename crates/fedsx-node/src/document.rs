@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fedsx_core::actor::list_keys;
+use fedsx_core::actor::{ActorKind, list_keys, name_controllers};
 use fedsx_core::context;
 use fedsx_core::entry::{ActorNo, Effect};
 use fedsx_core::key::{Ed25519Signer, KeyRecord};
@@ -120,6 +120,9 @@ impl Node {
         // An older one was made with the terms of its time.
         amended.document.insert("@context", context::of_actor());
         list_keys(&mut amended.document, &actor.url, &amended.keys);
+        if actor.kind == ActorKind::Group {
+            name_controllers(&mut amended.document, &self.0.instance, &actor.name);
+        }
         let manual_approval = amended.document.get("manuallyApprovesFollowers");
         let own = Effect::ActorUpdated {
             manual_approval: manual_approval.and_then(Value::as_bool) == Some(true),

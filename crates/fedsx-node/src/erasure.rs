@@ -13,6 +13,7 @@ use std::time::Duration;
 use fedsx_core::address::is_http_url;
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::decide::erase::{is_copy_of, is_erasable};
+use fedsx_core::decide::group::controls;
 use fedsx_core::entry::{Activity, Control, Effect, LogId};
 use fedsx_core::envelope::reference;
 use fedsx_core::refusal::{Code, Refusal};
@@ -124,7 +125,30 @@ impl Node {
             let hidden = own.hidden.iter().map(|url| Value::from(&**url));
             add(&mut deletion, "bto", hidden);
         }
+        self.name_groups(&mut deletion, actor, &kept)?;
         Ok(Cow::Owned(deletion))
+    }
+
+    /// A `Delete` of what another said in groups goes to those of them that its actor controls.
+    fn name_groups(
+        &self,
+        deletion: &mut Map,
+        actor: &Actor,
+        kept: &[Stored],
+    ) -> Result<(), Refusal> {
+        let kept: Vec<&Activity> = kept.iter().filter_map(Stored::activity).collect();
+        if kept.iter().any(|kept| kept.actor == actor.url) {
+            return Ok(());
+        }
+        let is_announced =
+            |kept: &&&Activity| matches!(kept.effect, Some(Effect::Announced { .. }));
+        for announced in kept.iter().filter(is_announced) {
+            let group = &announced.actor;
+            if controls(self.0.view.state(), group, &actor.url).map_err(fault::state)? {
+                add(deletion, "to", std::iter::once(Value::from(&**group)));
+            }
+        }
+        Ok(())
     }
 
     /// What is kept under an `id`, and the first that hold a copy of it.

@@ -12,10 +12,10 @@ use fedsx_core::actor::ActorKind;
 use fedsx_core::audience::PUBLIC;
 use fedsx_core::canonical::document_bytes;
 use fedsx_core::cid::{Cid, Digest};
-use fedsx_core::decide::group::{has_announced, passed_on};
+use fedsx_core::decide::group::{announced, has_announced, passed_on};
 use fedsx_core::entry::{Activity, ActorNo, Control, Effect, LogId, Visibility};
 use fedsx_core::envelope::{Document, reference};
-use fedsx_core::group::{Announcing, Form, ToAnnounce, Unannounced, rate_key};
+use fedsx_core::group::{Form, Post, Standing, ToAnnounce, Unannounced, rate_key};
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
@@ -26,7 +26,7 @@ use fedsx_store::Stored;
 
 use crate::control::written;
 use crate::publish::{Origin, announce_uuid};
-use crate::{InboxPost, Node, fault};
+use crate::{InboxPost, Node, PublishOptions, Published, fault};
 
 /// What one group announces before the next comes up.
 const ROUND: usize = 64;
@@ -96,7 +96,13 @@ impl Node {
         if !self.has_room_for(group, owed, source)? {
             return Ok(Err(Unannounced::Limited));
         }
-        let documents = self.announcements(group, owed, stored, source)?;
+        let mut visibility = source.visibility;
+        if let Some(Effect::Removed { object, .. }) = &source.effect
+            && self.take_back_announced(group, object).await?
+        {
+            visibility = Visibility::Public;
+        }
+        let documents = self.announcements(group, owed, stored, visibility)?;
         if owed.announcing.form == Form::Activity {
             self.place_with_followers(&group.url, source).await?;
         }
@@ -146,15 +152,11 @@ impl Node {
     ) -> Result<bool, Refusal> {
         let state = self.0.view.state();
         if owed.announcing.form == Form::Object {
-            let whole = ToAnnounce {
-                announcing: Announcing {
-                    form: Form::Activity,
-                    ..owed.announcing
-                },
-                ..owed
-            };
-            let id = announce_id(group, &whole);
+            let id = announce_id(group, &owed.in_form(Form::Activity));
             return Ok(state.digest_of_id(&id).map_err(fault::state)?.is_some());
+        }
+        if matches!(source.effect, Some(Effect::Removed { .. })) {
+            return Ok(true);
         }
         if source.verb == "Delete"
             && let Some(object) = &source.object_id
@@ -166,13 +168,42 @@ impl Node {
         Ok(has_room(&spent.map_err(fault::state)?, self.now_ms()))
     }
 
+    /// Deletes what a group announced of something, which a controller removed; whether any of that was public.
+    async fn take_back_announced(&self, group: &Actor, object: &str) -> Result<bool, Refusal> {
+        let (said, is_public) = self.announced_of(group, object)?;
+        for id in said {
+            match self.delete(&group.name, &id).await {
+                Err(refusal) if refusal.code == Code::Gone => {}
+                outcome => drop(outcome?),
+            }
+        }
+        Ok(is_public)
+    }
+
+    /// The ids of what a group announced of something, and whether any of that was public.
+    fn announced_of(&self, group: &Actor, object: &str) -> Result<(Vec<String>, bool), Refusal> {
+        let state = self.0.view.state();
+        let (mut said, mut is_public) = (Vec::new(), false);
+        for whole in announced(state, &group.url, object).map_err(fault::state)? {
+            is_public |= whole.visibility == Visibility::Public;
+            if let Some(Effect::Announced { owed, .. }) = &whole.effect {
+                let short = announce_id(group, &owed.in_form(Form::Object));
+                let is_said = state.digest_of_id(&short).map_err(fault::state)?.is_some();
+                said.extend(is_said.then_some(short));
+            }
+            // The one by which it is found goes last, so that a retry finds it again.
+            said.push(whole.id);
+        }
+        Ok((said, is_public))
+    }
+
     /// The `Announce`, and what stands in for it where it is too large.
     fn announcements(
         &self,
         group: &Actor,
         owed: ToAnnounce,
         stored: &Stored,
-        source: &Activity,
+        visibility: Visibility,
     ) -> Result<Vec<Map>, Refusal> {
         let map = stored.map().map_err(fault::read)?;
         let of = |object: Value, digest: Digest| {
@@ -182,7 +213,7 @@ impl Node {
                 ("object", object),
                 ("objectCid", Cid::of_document(digest).to_string().into()),
             ]);
-            if source.visibility == Visibility::Public {
+            if visibility == Visibility::Public {
                 announce.insert("to", vec![PUBLIC]);
                 announce.insert("cc", vec![followers]);
             } else {
@@ -197,8 +228,8 @@ impl Node {
                 vec![of(id, digest)]
             }
             _ => vec![
-                of(Value::Map(map), source.digest),
-                of(source.id.as_str().into(), source.digest),
+                of(Value::Map(map.clone()), owed.source),
+                of(map.get("id").cloned().unwrap_or_default(), owed.source),
             ],
         })
     }
@@ -271,6 +302,58 @@ impl Node {
             Some(own) => self.place_with_followers(group, own).await,
             None => Ok(()),
         }
+    }
+}
+
+impl Node {
+    /// Has a local group add somebody to its controllers or members, or remove them.
+    ///
+    /// # Errors
+    /// `conflict`, where it is no group or nothing would change; `unresolvable`; the refusal of publishing it.
+    pub async fn appoint(
+        &self,
+        name: &str,
+        who: &str,
+        post: Post,
+        given: bool,
+    ) -> Result<(String, Published), Refusal> {
+        let group = self.group(name)?;
+        let standing = self.0.view.state().standing(group.no, who);
+        let who = match standing.map_err(fault::state)? {
+            // One that is known is found while it is away.
+            standing if standing != Standing::default() => who.to_owned(),
+            _ => self.resolve(who).await?,
+        };
+        let (instance, name) = (&self.0.instance, &group.name);
+        let (target, to) = match post {
+            Post::Controller => (
+                instance.controllers_url(name),
+                vec![PUBLIC.to_owned(), who.clone()],
+            ),
+            Post::Member => (instance.followers_url(name), vec![who.clone()]),
+        };
+        let document = Map::from([
+            ("type", Value::from(if given { "Add" } else { "Remove" })),
+            ("object", who.as_str().into()),
+            ("target", target.into()),
+            ("to", to.into()),
+        ]);
+        let said = self.publish(name, document, PublishOptions::default());
+        Ok((who, said.await?))
+    }
+
+    /// The local group of that name.
+    ///
+    /// # Errors
+    /// As [`Node::actor`]; `conflict`, where it is no group.
+    pub fn group(&self, name: &str) -> Result<Actor, Refusal> {
+        let actor = self.actor(name)?;
+        if actor.kind != ActorKind::Group {
+            let why =
+                format!("`{name}` is no group; `fedsx actor create NAME --kind group` makes one");
+            return Err(Refusal::new(Code::Conflict, why));
+        }
+        Ok(actor)
     }
 }
 

@@ -1,12 +1,12 @@
-//! What local groups have to announce: the layout of its rows, and how they are read.
+//! What local groups have to announce and who is what in them: the layout of the rows, and how they are read.
 
 use fedsx_core::entry::ActorNo;
-use fedsx_core::group::ToAnnounce;
-use fedsx_core::state::StateError;
+use fedsx_core::group::{Standing, ToAnnounce};
+use fedsx_core::state::{Row, StateError};
 
-use crate::engine::{Batch, prefix_end};
+use crate::engine::{Batch, Row as EngineRow, prefix_end};
 use crate::index;
-use crate::schema::{Table, encode, key};
+use crate::schema::{Of, Table, encode, key, pair_key, put_or_delete};
 use crate::view::{ReadError, View};
 
 impl View {
@@ -25,16 +25,55 @@ impl View {
         owed.retain(|owed| Some(owed.announcing.group) == group);
         Ok(owed)
     }
+
+    /// What everybody is in a local group, by URL in its order.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn standings(&self, group: ActorNo) -> Result<Vec<(String, Standing)>, ReadError> {
+        let rows = self.engine.scan_prefix(&prefix(group), usize::MAX, false)?;
+        let mut standings = standings(rows)?;
+        standings.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(standings)
+    }
 }
 
-/// The row of something that a group has to announce.
-pub(crate) fn write_owed(owed: ToAnnounce, is_owed: bool, batch: &mut Batch) {
-    let group = owed.announcing.group.0.to_be_bytes();
-    let offset = owed.offset.to_be_bytes();
-    let form = [owed.announcing.form.number()];
-    let key = key(Table::ToAnnounce, &[&group, &offset, &form]);
-    match is_owed {
-        true => batch.put(key, encode(owed)),
-        false => batch.delete(key),
+/// Everybody's standing in a group, in the rows of its prefix.
+pub(crate) fn standings(rows: Vec<EngineRow>) -> Result<Vec<(String, Standing)>, StateError> {
+    let standing = |(_, value): &EngineRow| -> Result<_, StateError> {
+        let row: Of<Standing> = index::decode(value)?;
+        Ok((row.peer, row.value))
+    };
+    rows.iter().map(standing).collect()
+}
+
+/// The prefix of everybody's standing in a group.
+pub(crate) fn prefix(group: ActorNo) -> Vec<u8> {
+    key(Table::Standing, &[&group.0.to_be_bytes()])
+}
+
+/// Lays out the rows of groups.
+pub(crate) fn write(row: Row, batch: &mut Batch) {
+    match row {
+        Row::ToAnnounce { owed, is_owed } => {
+            let group = owed.announcing.group.0.to_be_bytes();
+            let offset = owed.offset.to_be_bytes();
+            let form = [owed.announcing.form.number()];
+            let key = key(Table::ToAnnounce, &[&group, &offset, &form]);
+            match is_owed {
+                true => batch.put(key, encode(owed)),
+                false => batch.delete(key),
+            }
+        }
+        Row::Standing {
+            group,
+            who,
+            standing,
+        } => {
+            let key = pair_key(Table::Standing, group, &who);
+            let kept = (standing != Standing::default()).then_some(standing);
+            put_or_delete(batch, key, who, kept);
+        }
+        other => unreachable!("{other:?} is laid out by `schema::write`"),
     }
 }

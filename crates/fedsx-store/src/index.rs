@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
 use fedsx_core::follow::{Direction, Owed, Partial, Relation};
+use fedsx_core::group::{Post, Standing};
 use fedsx_core::limits::EVIDENCE_PER_ACTOR;
 use fedsx_core::state::{
     Actor, At, Blocks, Deleted, Follower, Kept, KeptBlob, OutboxTotals, RelationTotals, Seen,
@@ -17,6 +18,7 @@ use minicbor::Decode;
 
 use crate::blobs::blob_key;
 use crate::engine::{Batch, Engine, EngineError, Row, prefix_end};
+use crate::groups;
 use crate::journal::{JournalReader, Place};
 use crate::partial::{followers_here_key, followers_on_key};
 use crate::schema::{self, Of, RelationRow, Table, key, pair_key, url_hash};
@@ -345,6 +347,16 @@ impl<R: Rows> State for Index<R> {
     fn has_role(&self, actor: ActorNo, role: Role) -> Result<bool, StateError> {
         let row = self.rows.get(&schema::role_key(actor, role));
         Ok(row.map_err(state_error)?.is_some())
+    }
+
+    fn standing(&self, group: ActorNo, who: &str) -> Result<Standing, StateError> {
+        self.of_peer(&pair_key(Table::Standing, group, who), who)
+    }
+
+    fn appointed(&self, group: ActorNo, post: Post) -> Result<usize, StateError> {
+        let standings = groups::standings(self.scan(&groups::prefix(group), usize::MAX, false)?)?;
+        let appointed = standings.iter().filter(|(_, standing)| standing.has(post));
+        Ok(appointed.count())
     }
 
     fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError> {

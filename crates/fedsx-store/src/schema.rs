@@ -82,6 +82,8 @@ pub enum Table {
     LastDefined = 0x1d,
     /// Actor, offset, form → [`fedsx_core::group::ToAnnounce`].
     ToAnnounce = 0x1e,
+    /// Actor, hash of another → that and its [`fedsx_core::group::Standing`] in the group.
+    Standing = 0x1f,
     /// Offset → the digest of a document of which that entry leaves something to overwrite.
     Erased = 0x20,
     /// Hash of the `id` of what was deleted, hash of its owner → [`fedsx_core::state::Deleted`].
@@ -350,7 +352,7 @@ pub fn write(row: Row, batch: &mut Batch) {
             true => batch.put(role_key(actor, role), []),
             false => batch.delete(role_key(actor, role)),
         },
-        Row::ToAnnounce { owed, is_owed } => groups::write_owed(owed, is_owed, batch),
+        Row::ToAnnounce { .. } | Row::Standing { .. } => groups::write(row, batch),
         Row::Blob {
             actor,
             digest,

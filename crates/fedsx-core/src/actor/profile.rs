@@ -13,9 +13,10 @@ use crate::value::{List, Map, Value};
 use super::peer::{ALIASES, NAME_BYTES};
 
 /// Members that are the server's own word.
-const OWN: [&str; 19] = [
+const OWN: [&str; 20] = [
     "@context",
     "assertionMethod",
+    "attributedTo",
     "endpoints",
     "followers",
     "following",

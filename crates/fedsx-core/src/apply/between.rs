@@ -2,6 +2,7 @@
 //! the follower's period and the totals, as rows.
 
 use super::Moment;
+use crate::actor::ActorKind;
 use crate::entry::ActorNo;
 use crate::export;
 use crate::follow::{Direction, Input, Owed, Phase, Relation, Times, step};
@@ -25,6 +26,8 @@ pub(super) struct Pair<'a> {
     relations: [Relation; 2],
     pub(super) blocks: Blocks,
     owed: Vec<Owed>,
+    /// The peer need not be asked about, where others are.
+    is_member: bool,
 }
 
 impl<'a> Pair<'a> {
@@ -40,7 +43,9 @@ impl<'a> Pair<'a> {
             blocks: state.blocks(no, peer)?,
             owed: state.owed(no, peer)?,
         };
+        let is_member = actor.kind == ActorKind::Group && state.standing(no, peer)?.member;
         Ok(Self {
+            is_member,
             actor,
             peer,
             times: moment.times(),
@@ -70,7 +75,8 @@ impl<'a> Pair<'a> {
 
     /// Steps the table; true when the input was ignored.
     pub(super) fn step(&mut self, direction: Direction, input: Input<'_>) -> bool {
-        let (manual, times) = (self.actor.manual_approval, self.times);
+        let manual = self.actor.manual_approval && !self.is_member;
+        let times = self.times;
         let relation = self.relation_mut(direction);
         let outcome = step(direction, manual, relation, input, times);
         if direction == Direction::Follower && outcome.relation.phase == Phase::None {
@@ -88,6 +94,17 @@ impl<'a> Pair<'a> {
             self.owe(owed);
         }
         outcome.ignored
+    }
+
+    /// The peer may follow, or may not any more: what it asked for or was given is answered so.
+    pub(super) fn answer(&mut self, is_let: bool) {
+        let relation = self.relation_mut(Direction::Follower);
+        let (phase, id) = (relation.phase, relation.id.clone());
+        match (phase, id, is_let) {
+            (Phase::Pending, Some(id), true) => self.owe(Owed::Accept { id }),
+            (Phase::Pending | Phase::Accepted, Some(id), false) => self.owe(Owed::Reject { id }),
+            _ => {}
+        }
     }
 
     /// The peer moved: an accepted follow is to go with it.

@@ -1,10 +1,11 @@
-//! What a local group has to announce: owed by the entry that it received, until the one that holds the `Announce`
+//! Who is what in a local group, and what it has to announce: owed by the entry that it received, until the one that holds the `Announce`
 //! or says that there will be none.
 
-use super::trigger;
+use super::between::Pair;
+use super::{Moment, trigger};
 use crate::cid::Digest;
-use crate::entry::Activity;
-use crate::group::{Announcing, Form, ToAnnounce, rate_key};
+use crate::entry::{Activity, Effect};
+use crate::group::{Announcing, Form, Post, ToAnnounce, rate_key};
 use crate::state::{Row, State, StateError};
 
 /// Groups have to announce the activity of this digest, since the entry at this offset.
@@ -23,6 +24,47 @@ pub(super) fn owed(
         },
         is_owed: true,
     }));
+}
+
+impl Moment<'_> {
+    /// Somebody is added to a group, or removed from it.
+    pub(super) fn appointed(
+        &self,
+        activity: &Activity,
+        effect: &Effect,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        let Effect::Appointed {
+            group,
+            who,
+            post,
+            given,
+        } = effect
+        else {
+            return Ok(());
+        };
+        let Some(group) = self.state.actor_by_url(group)? else {
+            return Ok(());
+        };
+        let is_imported = activity.imported.is_some();
+        // What comes with another than the group is what was once said about it.
+        let is_groups = activity.joined.iter().any(|it| it.log.actor == group.no);
+        if is_imported && !is_groups {
+            return Ok(());
+        }
+        let standing = self.state.standing(group.no, who)?.with(*post, *given);
+        rows.push(Row::Standing {
+            group: group.no,
+            who: who.clone(),
+            standing,
+        });
+        if is_imported || *post == Post::Controller {
+            return Ok(());
+        }
+        let mut pair = Pair::load(self, group, who)?;
+        pair.answer(*given);
+        pair.rows(self, rows)
+    }
 }
 
 /// A group announces something of an author's.

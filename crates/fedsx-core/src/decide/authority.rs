@@ -14,7 +14,7 @@ use crate::refusal::{Code, Refusal};
 use crate::state::{State, StateError};
 use crate::value::{Map, Value};
 
-use super::{DecideError, erase};
+use super::{DecideError, erase, group};
 
 /// What the kernel makes of an activity.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,6 +60,7 @@ pub fn judge(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideErr
         "DefineType" | "SubtypeOf" => define(facts, envelope),
         "Subscribe" => subscribe(facts, envelope),
         "Move" => Ok(moved(envelope)),
+        "Add" | "Remove" => group::appoint(facts, envelope),
         _ => Ok(Meaning::Plain),
     }
 }
@@ -237,8 +238,11 @@ fn created_by_actor(envelope: &Envelope) -> Result<(), DecideError> {
     let Some(object) = envelope.object.embedded() else {
         return Ok(());
     };
+    // That of a group names who controls it.
+    let is_itself = envelope.object.id() == Some(&envelope.actor);
     if let Some(owner) = reference(object.get("attributedTo"))
         && owner != envelope.actor
+        && !is_itself
     {
         return Err(refuse("the created object is attributed to somebody else").into());
     }
@@ -449,6 +453,9 @@ pub(super) fn changed(state: &dyn State, activity: &Activity) -> Result<bool, St
             Ok(false)
         }
         Some(Effect::Defined { .. }) => Ok(!may_define(state, &activity.actor)?),
+        Some(Effect::Appointed { group, .. } | Effect::Removed { group, .. }) => {
+            Ok(!group::controls(state, group, &activity.actor)?)
+        }
         Some(Effect::Announced { author, .. }) => erase::holds_deleted(state, activity, author),
         _ => Ok(false),
     }

@@ -7,7 +7,7 @@
 
 use crate::address::same_origin;
 use crate::decide::authority::{Meaning, owns_object};
-use crate::decide::{DecideError, Facts};
+use crate::decide::{DecideError, Facts, group};
 use crate::entry::{Activity, Effect, LogId, Side};
 use crate::envelope::{Envelope, embedded, reference};
 use crate::refusal::{Code, Refusal};
@@ -17,8 +17,18 @@ use crate::value::{Map, Value};
 /// The longest `formerType` that is kept, bytes.
 const TYPE_BYTES: usize = 128;
 
-/// Reads a `Delete` of something else than its actor.
+/// Reads a `Delete` of something else than its actor: by who made it, or else by who controls a group that it is in.
 pub(super) fn delete(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
+    match by_owner(facts, envelope) {
+        Err(DecideError::Refused(refusal)) if refusal.code == Code::NotAuthorised => {
+            let removal = group::removal(facts, envelope)?;
+            removal.ok_or(DecideError::Refused(refusal))
+        }
+        outcome => outcome,
+    }
+}
+
+fn by_owner(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
     owns_object(facts, envelope)?;
     let (state, actor) = (facts.state, &envelope.actor);
     let Some(id) = envelope.object.id() else {

@@ -450,6 +450,7 @@ fn subjects<'e>(envelope: &'e Envelope, effect: Option<&'e Effect>) -> Vec<&'e s
         Some(Effect::Block { blocked, .. } | Effect::UndoBlock { blocked, .. }) => {
             urls.push(blocked);
         }
+        Some(Effect::Appointed { group, .. } | Effect::Removed { group, .. }) => urls.push(group),
         _ => {}
     }
     urls

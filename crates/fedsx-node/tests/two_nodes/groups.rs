@@ -3,12 +3,15 @@
 use fedsx_core::actor::ActorKind;
 use fedsx_core::audience::PUBLIC;
 use fedsx_core::entry::LogId;
+use fedsx_core::follow::{Direction, Phase};
+use fedsx_core::group::{Post, Standing};
+use fedsx_core::refusal::Code;
 use fedsx_core::value::{Map, Value};
 use fedsx_node::{PublishOptions, Published, Status};
 use fedsx_store::engine::EngineKind;
 
 use crate::harness::{Instance, Net, note};
-use crate::{ALICE, BOB};
+use crate::{ALICE, BOB, phase};
 
 const CLUB: &str = "https://a.test/actors/club";
 const CAROL: &str = "https://c.test/actors/carol";
@@ -302,4 +305,197 @@ async fn an_author_says_so_much_in_a_group_an_hour() {
             .any(|said| format!("{said:?}").contains("another hour"))
     );
     a.close_and_compare();
+}
+
+/// Who is told of something at the group: an activity with a target.
+fn about(verb: &str, who: &str, collection: &str) -> Map {
+    Map::from([
+        ("type", Value::from(verb)),
+        ("object", who.into()),
+        ("target", format!("{CLUB}/{collection}").into()),
+        ("to", vec![CLUB].into()),
+    ])
+}
+
+fn standing(instance: &Instance, who: &str) -> Standing {
+    let club = instance.node.actor("club").expect("a group");
+    let state = instance.node.view().state();
+    state.standing(club.no, who).expect("reads")
+}
+
+#[tokio::test]
+async fn who_controls_a_group_adds_others_and_removes_what_is_in_it() {
+    let net = Net::default();
+    let [a, b, c] = club(&net, false).await;
+    let appoint = a.node.appoint("club", CAROL, Post::Controller, true).await;
+    assert_eq!(appoint.expect("appointed").0, CAROL);
+    let again = a.node.appoint("club", CAROL, Post::Controller, true).await;
+    assert_eq!(again.expect_err("is so already").code, Code::Conflict);
+    a.carry(&c).await;
+    let document = a
+        .node
+        .view()
+        .actor_document(&a.node.actor("club").expect("a group"));
+    let document = document.expect("reads");
+    assert_eq!(
+        text(&document, "attributedTo"),
+        Some(&*format!("{CLUB}/controllers"))
+    );
+
+    let published = says(&b, "bob", to_club("buy my thing")).await;
+    b.carry(&a).await;
+    a.settle().await;
+    a.carry(&c).await;
+    let note = b
+        .document(&published.cid)
+        .get("object")
+        .cloned()
+        .expect("a note");
+    let note = text(note.as_map().expect("a note"), "id")
+        .expect("an id")
+        .to_owned();
+
+    // Nobody else: neither alice of the same instance nor bob, who would control it.
+    let refused = a.node.delete("alice", &note).await.expect_err("refused");
+    assert_eq!(refused.code, Code::NotAuthorised);
+    let stranger = b.signed_by("bob", &{
+        let mut add = b.raw("bob", "Add", BOB.into(), CLUB);
+        add.insert("target", format!("{CLUB}/controllers"));
+        add
+    });
+    let refused = a.receive(None, &stranger).await.expect_err("refused");
+    assert_eq!(refused.code, Code::NotAuthorised);
+    let theirs = b.raw("bob", "Delete", format!("{CAROL}/objects/1").into(), CLUB);
+    let refused = a.receive(None, &theirs).await.expect_err("refused");
+    assert_eq!(refused.code, Code::NotAuthorised);
+
+    // carol adds alice from where she is; alice removes what bob said.
+    says(&c, "carol", about("Add", ALICE, "controllers")).await;
+    c.carry(&a).await;
+    assert!(standing(&a, ALICE).controller && standing(&a, CAROL).controller);
+    a.node.delete("alice", &note).await.expect("removed");
+    a.settle().await;
+    let left = announces(&a);
+    assert_eq!(left.len(), 1, "the Delete alone");
+    let removal = left[0]
+        .get("object")
+        .and_then(Value::as_map)
+        .expect("whole");
+    assert_eq!(
+        (text(removal, "type"), text(removal, "actor")),
+        (Some("Delete"), Some(ALICE))
+    );
+    assert_eq!(left[0].get("to"), Some(&vec![PUBLIC].into()));
+    let again = a.node.delete("alice", &note).await.expect_err("it is gone");
+    assert_eq!(again.code, Code::NotAuthorised);
+    // What the author made is the author's: it stays where it was sent, and is not announced again.
+    assert!(inbox(&a, "club").contains(&"Create bob".to_owned()));
+    let mut edited = b.document(&published.cid);
+    edited.insert("type", "Update");
+    edited.remove("id");
+    says(&b, "bob", edited).await;
+    b.carry(&a).await;
+    a.settle().await;
+    assert_eq!(announces(&a).len(), 1);
+    a.carry(&c).await;
+    let carol = log(&c, LogId::inbox, "carol");
+    let announced = carol
+        .iter()
+        .filter(|said| text(said, "actor") == Some(CLUB));
+    let announced: Vec<_> = announced.filter_map(|said| text(said, "type")).collect();
+    let count = |verb| announced.iter().filter(|it| **it == verb).count();
+    assert_eq!(
+        (count("Announce"), count("Delete")),
+        (1, 2),
+        "{announced:?}"
+    );
+
+    // Another post, which carol removes from where she is.
+    let second = says(&b, "bob", to_club("and another")).await;
+    b.carry(&a).await;
+    a.settle().await;
+    a.carry(&c).await;
+    let note = b
+        .document(&second.cid)
+        .get("object")
+        .cloned()
+        .expect("a note");
+    let delete = Map::from([
+        ("type", Value::from("Delete")),
+        ("object", note.get("id").cloned().expect("an id")),
+        ("to", vec![CLUB].into()),
+    ]);
+    says(&c, "carol", delete).await;
+    c.carry(&a).await;
+    a.settle().await;
+    let left = announces(&a);
+    let left = left
+        .iter()
+        .map(|said| text(said.get("object")?.as_map()?, "actor"));
+    assert_eq!(left.collect::<Vec<_>>(), [Some(ALICE), Some(CAROL)]);
+    for instance in [a, b, c] {
+        instance.close_and_compare();
+    }
+}
+
+#[tokio::test]
+async fn members_follow_a_closed_group_without_being_asked() {
+    let net = Net::default();
+    let [a, b, c] = club(&net, true).await;
+    // Beforehand, and while the follow waits.
+    a.node
+        .appoint("club", BOB, Post::Member, true)
+        .await
+        .expect("added");
+    b.node.follow("bob", CLUB).await.expect("follows");
+    b.create("ben", false).await;
+    b.node.follow("ben", CLUB).await.expect("follows");
+    b.carry(&a).await;
+    a.settle().await;
+    let ben = "https://b.test/actors/ben";
+    let follows = |who: &str| phase(&a, "club", Direction::Follower, who);
+    assert_eq!(
+        (follows(BOB), follows(ben)),
+        (Phase::Accepted, Phase::Pending)
+    );
+    // By a controller, who follows nothing.
+    b.create("bea", false).await;
+    let bea = "https://b.test/actors/bea";
+    a.node
+        .appoint("club", bea, Post::Controller, true)
+        .await
+        .expect("added");
+    says(&b, "bea", about("Add", ben, "followers")).await;
+    b.carry(&a).await;
+    a.settle().await;
+    assert_eq!(follows(ben), Phase::Accepted);
+    a.carry(&b).await;
+    assert_eq!(
+        phase(&b, "ben", Direction::Following, CLUB),
+        Phase::Accepted
+    );
+    says(&b, "bea", to_club("welcome, ben")).await;
+    b.carry(&a).await;
+    a.settle().await;
+    assert_eq!(announces(&a).len(), 2, "of who controls it");
+    // Removed, whether added or not.
+    for who in [ben, CAROL] {
+        a.node
+            .appoint("club", who, Post::Member, false)
+            .await
+            .expect("removed");
+    }
+    a.settle().await;
+    assert_eq!((follows(ben), follows(CAROL)), (Phase::None, Phase::None));
+    a.carry(&c).await;
+    assert_eq!(phase(&c, "carol", Direction::Following, CLUB), Phase::None);
+    assert_eq!(standing(&a, ben), Standing::default());
+    // And asked for again, it waits.
+    c.node.follow("carol", CLUB).await.expect("follows");
+    c.carry(&a).await;
+    a.settle().await;
+    assert_eq!(follows(CAROL), Phase::Pending);
+    for instance in [a, b, c] {
+        instance.close_and_compare();
+    }
 }
