@@ -361,6 +361,26 @@ holds '"Tombstone"' cat "$PAIR_DIR/left"
 holds 'was deleted' cat "$PAIR_DIR/refused"
 ok
 
+now "a post to a group is announced to its followers, as its author's"
+club=$(a actor create club --kind group | member url)
+b actor create erin >/dev/null
+b follow erin "acct:club@${A#http://}" >/dev/null
+eventually holds '"state":"accepted"' b following erin
+near=$(a post alice "Said beside the group" --to "$club" --visibility public | member cid)
+far=$(b post bob "Said far from the group" --to "$club" --visibility public | member cid)
+for said in "$near" "$far"; do
+    eventually holds "\"objectCid\":\"$said\"" a outbox club
+    eventually holds "\"cid\":\"$said\"" b inbox erin
+done
+holds '"Said beside the group"' b timeline erin
+holds '"Said far from the group"' b timeline erin
+a group add club alice --controller >/dev/null
+holds "\"$alice\"" fetch "$club/controllers"
+a delete alice "$far" >/dev/null
+eventually holds '"Delete"' b inbox erin
+holds '"Said far from the group"' b get "$far"
+ok
+
 now "nothing is left to be delivered"
 eventually delivered a
 eventually delivered b

@@ -541,3 +541,53 @@ async fn kill_at_any_instant_of_an_import_leaves_all_of_it_or_nothing() {
     counts_up(&outbox(&a, "alice"));
     rebuilt(&mut a).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_comes_back_with_those_who_control_it_and_what_it_announced() {
+    let kept = Kept::new();
+    let (mut a, b) = tokio::join!(Instance::start(), Instance::start());
+    a.json(["actor", "create", "club", "--kind", "group"]);
+    b.create(&["bob", "carol"]);
+    let club = a.actor_url("club");
+    b.follow("carol", &club);
+    b.following("carol", 1).await;
+    a.json(["group", "add", "club", &b.handle("carol"), "--controller"]);
+    a.json(["group", "add", "club", &b.handle("bob"), "--member"]);
+    let said = b.json([
+        "post",
+        "bob",
+        "to all",
+        "--to",
+        &club,
+        "--visibility",
+        "public",
+    ]);
+    eventually("it to be announced", async || {
+        let announces = |entry: &Value| entry["document"]["objectCid"] == said["cid"];
+        outbox(&a, "club").iter().any(announces).then_some(())
+    })
+    .await;
+    a.delivered().await;
+    let shown = a.json(["group", "show", "club"]);
+
+    let file = kept.export(&a, "club");
+    wipe(&mut a).await;
+    kept.import(&a, &file).ok();
+    assert_eq!(a.json(["group", "show", "club"]), shown);
+    // carol removes what the group announced before.
+    let object = b.json(["get", said["cid"].as_str().expect("a CID")]);
+    let object = object["document"]["object"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let delete = serde_json::json!({"type": "Delete", "object": object, "to": [club]});
+    let path = kept.text("delete.json");
+    std::fs::write(&path, delete.to_string()).expect("written");
+    b.json(["publish", "carol", &path]);
+    eventually("it to be gone from the group", async || {
+        let deletes = |entry: &Value| entry["document"]["type"] == "Delete";
+        outbox(&a, "club").iter().any(deletes).then_some(())
+    })
+    .await;
+    rebuilt(&mut a).await;
+}

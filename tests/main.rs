@@ -11,6 +11,7 @@ mod disk;
 mod erasure;
 mod export;
 mod follows;
+mod groups;
 mod harness;
 mod hostile;
 mod itself;

@@ -75,7 +75,6 @@ const fn is_of_itself(effect: &Effect) -> bool {
             | Effect::Unsubscribed { .. }
             | Effect::Deleted { .. }
             | Effect::Offered { .. }
-            | Effect::Appointed { .. }
     )
 }
 
@@ -240,7 +239,7 @@ impl Moment<'_> {
                 self.between(blocked, blocker, rows, |pair| pair.blocks.theirs = false)
             }
             Effect::ActorDeleted { actor } => self.gone(actor, rows),
-            Effect::Appointed { .. } => self.appointed(activity, effect, rows),
+            Effect::Appointed { .. } => self.appointed(effect, rows),
             // What comes of it is owed.
             Effect::Removed { .. } => Ok(()),
             Effect::Announced { owed, author } => {
@@ -397,6 +396,14 @@ impl Moment<'_> {
         let Some(actor) = self.state.actor(actor)? else {
             return Ok(());
         };
+        if let Between::Standing { peer, standing } = between {
+            rows.push(Row::Standing {
+                group: actor.no,
+                who: peer.clone(),
+                standing: *standing,
+            });
+            return Ok(());
+        }
         let mut pair = Pair::load(self, actor, between.peer())?;
         pair.set(between);
         if self.state.is_peer_blocked(between.peer())? {

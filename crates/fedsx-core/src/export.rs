@@ -19,6 +19,7 @@ pub use self::follows::Follows;
 use crate::cid::Digest;
 use crate::entry::{Authenticated, Mark, Role, Visibility};
 use crate::follow::{Direction, Owed, Relation};
+use crate::group::Standing;
 use crate::notation::Notation;
 use crate::state::Blocks;
 use crate::trigger::Derived;
@@ -230,6 +231,16 @@ pub enum Between {
         #[n(1)]
         owed: Vec<Owed>,
     },
+    /// What the peer is in the group that the actor is.
+    #[n(3)]
+    Standing {
+        /// The peer.
+        #[n(0)]
+        peer: String,
+        /// What it is.
+        #[n(1)]
+        standing: Standing,
+    },
 }
 
 impl Between {
@@ -237,9 +248,10 @@ impl Between {
     #[must_use]
     pub fn peer(&self) -> &str {
         match self {
-            Self::Relation { peer, .. } | Self::Blocks { peer, .. } | Self::Owed { peer, .. } => {
-                peer
-            }
+            Self::Relation { peer, .. }
+            | Self::Blocks { peer, .. }
+            | Self::Owed { peer, .. }
+            | Self::Standing { peer, .. } => peer,
         }
     }
 }

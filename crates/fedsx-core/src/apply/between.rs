@@ -70,6 +70,8 @@ impl<'a> Pair<'a> {
             } => self.relation_mut(*direction).clone_from(relation),
             export::Between::Blocks { blocks, .. } => self.blocks = *blocks,
             export::Between::Owed { owed, .. } => self.owed.clone_from(owed),
+            // It stands by itself.
+            export::Between::Standing { .. } => {}
         }
     }
 

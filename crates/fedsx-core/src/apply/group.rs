@@ -28,12 +28,7 @@ pub(super) fn owed(
 
 impl Moment<'_> {
     /// Somebody is added to a group, or removed from it.
-    pub(super) fn appointed(
-        &self,
-        activity: &Activity,
-        effect: &Effect,
-        rows: &mut Vec<Row>,
-    ) -> Result<(), StateError> {
+    pub(super) fn appointed(&self, effect: &Effect, rows: &mut Vec<Row>) -> Result<(), StateError> {
         let Effect::Appointed {
             group,
             who,
@@ -46,19 +41,13 @@ impl Moment<'_> {
         let Some(group) = self.state.actor_by_url(group)? else {
             return Ok(());
         };
-        let is_imported = activity.imported.is_some();
-        // What comes with another than the group is what was once said about it.
-        let is_groups = activity.joined.iter().any(|it| it.log.actor == group.no);
-        if is_imported && !is_groups {
-            return Ok(());
-        }
         let standing = self.state.standing(group.no, who)?.with(*post, *given);
         rows.push(Row::Standing {
             group: group.no,
             who: who.clone(),
             standing,
         });
-        if is_imported || *post == Post::Controller {
+        if *post == Post::Controller {
             return Ok(());
         }
         let mut pair = Pair::load(self, group, who)?;

@@ -9,12 +9,14 @@ use bytes::Bytes;
 
 use crate::actor::PeerActor;
 use crate::address::same_origin;
+use crate::canonical::document_bytes;
 use crate::cid::{Cid, Codec, Digest};
-use crate::decide::{authority, erase};
+use crate::decide::{authority, erase, group};
 use crate::definition::Definition;
 use crate::entry::{Activity, ActorNo, Effect, FollowRef, Joined, LogId};
 use crate::envelope::{Document, Envelope, reference};
 use crate::follow::{Direction, Relation};
+use crate::group::{Announcing, Form, ToAnnounce};
 use crate::key::{Commitment, KeyRecord, PublicKey, RsaPublicKey};
 use crate::limits;
 use crate::proof::{self, Presented};
@@ -386,6 +388,21 @@ impl Check {
                 let (name, version) = entry.subscribed.clone()?;
                 self.subscribes.insert(hash(&envelope.id), document.digest);
                 Some(Effect::Subscribed { name, version })
+            }
+            "Announce" => {
+                let passed_on = group::passed_on(&document.map)?;
+                let announcing = Announcing {
+                    group: ActorNo(0),
+                    form: Form::Activity,
+                };
+                // Nothing is owed here any more: it tells what it is an `Announce` of.
+                let owed = ToAnnounce {
+                    offset: entry.offset,
+                    announcing,
+                    source: Digest::of(&document_bytes(passed_on)),
+                };
+                let author = reference(passed_on.get("actor"))?.to_owned();
+                Some(Effect::Announced { owed, author })
             }
             "Undo" => {
                 let subscribe = *self.subscribes.get(&hash(envelope.object.id()?))?;

@@ -163,6 +163,22 @@ async fn a_post_to_a_group_is_announced_as_received_and_reaches_its_followers_as
 }
 
 #[tokio::test]
+async fn what_is_too_large_to_be_announced_as_received_is_announced_by_its_id() {
+    let net = Net::default();
+    let [a, b, _c] = club(&net, false).await;
+    let published = says(&b, "bob", to_club(&"x".repeat(260_400))).await;
+    b.carry(&a).await;
+    a.settle().await;
+    let announced = announces(&a);
+    assert_eq!(announced.len(), 2);
+    assert_eq!(text(&announced[0], "object"), Some(&*published.id));
+    assert_eq!(
+        text(&announced[0], "objectCid"),
+        Some(&*published.cid.to_string())
+    );
+}
+
+#[tokio::test]
 async fn what_its_author_deletes_is_gone_from_the_group() {
     let net = Net::default();
     let [a, b, c] = club(&net, false).await;

@@ -5,6 +5,7 @@ use fedsx_core::cid::Digest;
 use fedsx_core::entry::{ActorNo, Control, LogId, Subject};
 use fedsx_core::export::Between;
 use fedsx_core::follow::{Direction, Owed, Relation};
+use fedsx_core::group::Standing;
 use fedsx_core::state::{Blocks, State as _};
 
 use crate::engine::prefix_end;
@@ -29,6 +30,7 @@ enum Part {
     Relation(Direction),
     Blocks,
     Owed,
+    Standing,
 }
 
 impl BetweenScan {
@@ -83,6 +85,13 @@ fn read(part: Part, value: &[u8]) -> Result<Between, ReadError> {
             let Of::<Vec<Owed>> { peer, value: owed } = index::decode(value)?;
             Between::Owed { peer, owed }
         }
+        Part::Standing => {
+            let Of::<Standing> {
+                peer,
+                value: standing,
+            } = index::decode(value)?;
+            Between::Standing { peer, standing }
+        }
     })
 }
 
@@ -98,6 +107,7 @@ impl View {
         BetweenScan {
             view: self.clone(),
             tables: vec![
+                (Part::Standing, key(Table::Standing, &[&no])),
                 (Part::Owed, key(Table::Owed, &[&no])),
                 (Part::Blocks, key(Table::Blocks, &[&no])),
                 relations(Direction::Following),
