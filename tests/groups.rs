@@ -122,6 +122,27 @@ async fn what_is_said_in_a_group_is_announced_once_through_kills() {
     assert_eq!(a.state(), live, "rebuilt equals live");
 }
 
+/// Who controls the group, as peers read it: alice.
+async fn are_served(a: &Instance) {
+    let url = a.actor_url("club");
+    let document = a.web().get_as("/actors/club", AS2).await.json();
+    let controllers = document["attributedTo"].as_str().expect("a collection");
+    assert_eq!(controllers, format!("{url}/controllers"));
+    let collection = a.web().get_as("/actors/club/controllers", AS2).await.json();
+    assert_eq!(
+        (&collection["id"], &collection["totalItems"]),
+        (&controllers.into(), &1.into())
+    );
+    assert_eq!(collection["orderedItems"][0], *a.actor_url("alice"));
+    assert_eq!(
+        a.web()
+            .get_as("/actors/alice/controllers", AS2)
+            .await
+            .status,
+        404
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_group_announces_members_alone_and_who_controls_it_removes() {
     let (a, b) = club(true).await;
@@ -147,23 +168,7 @@ async fn a_closed_group_announces_members_alone_and_who_controls_it_removes() {
     );
     assert_eq!(shown["members"], serde_json::json!([b.actor_url("carol")]));
 
-    // As peers see it.
-    let document = a.web().get_as("/actors/club", AS2).await.json();
-    let controllers = document["attributedTo"].as_str().expect("a collection");
-    assert_eq!(controllers, format!("{url}/controllers"));
-    let collection = a.web().get_as("/actors/club/controllers", AS2).await.json();
-    assert_eq!(
-        (&collection["id"], &collection["totalItems"]),
-        (&controllers.into(), &1.into())
-    );
-    assert_eq!(collection["orderedItems"][0], *a.actor_url("alice"));
-    assert_eq!(
-        a.web()
-            .get_as("/actors/alice/controllers", AS2)
-            .await
-            .status,
-        404
-    );
+    are_served(&a).await;
 
     let strange = say(&b, "bob", "is anybody there?", &url);
     let ours = say(&b, "carol", "yes", &url);

@@ -339,68 +339,88 @@ fn standing(instance: &Instance, who: &str) -> Standing {
     state.standing(club.no, who).expect("reads")
 }
 
+/// What bob says in the group, announced there and carried to carol; its note's id.
+async fn announced_note([a, b, c]: [&Instance; 3], text_of_it: &str) -> (Published, String) {
+    let published = says(b, "bob", to_club(text_of_it)).await;
+    b.carry(a).await;
+    a.settle().await;
+    a.carry(c).await;
+    let document = b.document(&published.cid);
+    let note = document.get("object").and_then(Value::as_map);
+    let id = note.and_then(|note| text(note, "id")).expect("an id");
+    (published, id.to_owned())
+}
+
+/// The actors of what the group announces as a whole.
+fn authors(instance: &Instance) -> Vec<String> {
+    let announced = announces(instance);
+    let whole = announced
+        .iter()
+        .filter_map(|said| said.get("object")?.as_map());
+    let authors = whole.filter_map(|said| text(said, "actor"));
+    authors.map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn who_controls_a_group_adds_others_and_removes_what_is_in_it() {
+async fn who_controls_a_group_adds_others_and_nobody_else_does() {
     let net = Net::default();
     let [a, b, c] = club(&net, false).await;
     let appoint = a.node.appoint("club", CAROL, Post::Controller, true).await;
     assert_eq!(appoint.expect("appointed").0, CAROL);
     let again = a.node.appoint("club", CAROL, Post::Controller, true).await;
     assert_eq!(again.expect_err("is so already").code, Code::Conflict);
-    a.carry(&c).await;
-    let document = a
-        .node
-        .view()
-        .actor_document(&a.node.actor("club").expect("a group"));
-    let document = document.expect("reads");
-    assert_eq!(
-        text(&document, "attributedTo"),
-        Some(&*format!("{CLUB}/controllers"))
-    );
+    let group = a.node.actor("club").expect("a group");
+    let document = a.node.view().actor_document(&group).expect("reads");
+    let controllers = format!("{CLUB}/controllers");
+    assert_eq!(text(&document, "attributedTo"), Some(&*controllers));
 
-    let published = says(&b, "bob", to_club("buy my thing")).await;
-    b.carry(&a).await;
-    a.settle().await;
-    a.carry(&c).await;
-    let note = b
-        .document(&published.cid)
-        .get("object")
-        .cloned()
-        .expect("a note");
-    let note = text(note.as_map().expect("a note"), "id")
-        .expect("an id")
-        .to_owned();
-
-    // Nobody else: neither alice of the same instance nor bob, who would control it.
+    let (_, note) = announced_note([&a, &b, &c], "my own").await;
     let refused = a.node.delete("alice", &note).await.expect_err("refused");
     assert_eq!(refused.code, Code::NotAuthorised);
-    let stranger = b.signed_by("bob", &{
-        let mut add = b.raw("bob", "Add", BOB.into(), CLUB);
-        add.insert("target", format!("{CLUB}/controllers"));
-        add
-    });
-    let refused = a.receive(None, &stranger).await.expect_err("refused");
-    assert_eq!(refused.code, Code::NotAuthorised);
-    let theirs = b.raw("bob", "Delete", format!("{CAROL}/objects/1").into(), CLUB);
-    let refused = a.receive(None, &theirs).await.expect_err("refused");
-    assert_eq!(refused.code, Code::NotAuthorised);
-
-    // carol adds alice from where she is; alice removes what bob said.
+    let mut add = b.raw("bob", "Add", BOB.into(), CLUB);
+    add.insert("target", controllers);
+    let mut strange = vec![b.resign("bob", &add)];
+    strange.push(b.raw("bob", "Delete", format!("{CAROL}/objects/1").into(), CLUB));
+    for strange in strange {
+        let refused = a.receive(None, &strange).await.expect_err("refused");
+        assert_eq!(refused.code, Code::NotAuthorised);
+    }
+    // carol adds alice from where she is, who takes her place.
     says(&c, "carol", about("Add", ALICE, "controllers")).await;
     c.carry(&a).await;
     assert!(standing(&a, ALICE).controller && standing(&a, CAROL).controller);
+    says(&a, "alice", about("Remove", CAROL, "controllers")).await;
+    assert_eq!(standing(&a, CAROL), Standing::default());
+    says(&c, "carol", about("Remove", ALICE, "controllers")).await;
+    let log = c.node.actor("carol").expect("an actor");
+    let log = c.node.view().log(
+        LogId::outbox(log.no),
+        fedsx_store::SeqRange::default(),
+        true,
+        1,
+    );
+    let said = log.expect("reads")[0].stored.map().expect("reads");
+    let refused = a.receive(None, &said).await.expect_err("refused");
+    assert_eq!(refused.code, Code::NotAuthorised);
+    for instance in [a, b, c] {
+        instance.close_and_compare();
+    }
+}
+
+#[tokio::test]
+async fn what_a_controller_removes_is_gone_from_the_group_and_nowhere_else() {
+    let net = Net::default();
+    let [a, b, c] = club(&net, false).await;
+    a.node
+        .appoint("club", ALICE, Post::Controller, true)
+        .await
+        .expect("appointed");
+    let (published, note) = announced_note([&a, &b, &c], "buy my thing").await;
     a.node.delete("alice", &note).await.expect("removed");
     a.settle().await;
     let left = announces(&a);
     assert_eq!(left.len(), 1, "the Delete alone");
-    let removal = left[0]
-        .get("object")
-        .and_then(Value::as_map)
-        .expect("whole");
-    assert_eq!(
-        (text(removal, "type"), text(removal, "actor")),
-        (Some("Delete"), Some(ALICE))
-    );
+    assert_eq!(authors(&a), [ALICE]);
     assert_eq!(left[0].get("to"), Some(&vec![PUBLIC].into()));
     let again = a.node.delete("alice", &note).await.expect_err("it is gone");
     assert_eq!(again.code, Code::NotAuthorised);
@@ -414,41 +434,37 @@ async fn who_controls_a_group_adds_others_and_removes_what_is_in_it() {
     a.settle().await;
     assert_eq!(announces(&a).len(), 1);
     a.carry(&c).await;
-    let carol = log(&c, LogId::inbox, "carol");
-    let announced = carol
-        .iter()
-        .filter(|said| text(said, "actor") == Some(CLUB));
-    let announced: Vec<_> = announced.filter_map(|said| text(said, "type")).collect();
-    let count = |verb| announced.iter().filter(|it| **it == verb).count();
-    assert_eq!(
-        (count("Announce"), count("Delete")),
-        (1, 2),
-        "{announced:?}"
+    let carol = inbox(&c, "carol");
+    let count = |said: &str| carol.iter().filter(|it| *it == said).count();
+    let counts = (
+        count("Announce club"),
+        count("Delete club"),
+        count("Create bob"),
     );
+    assert_eq!(counts, (1, 2, 1), "{carol:?}");
+    for instance in [a, b, c] {
+        instance.close_and_compare();
+    }
+}
 
-    // Another post, which carol removes from where she is.
-    let second = says(&b, "bob", to_club("and another")).await;
-    b.carry(&a).await;
-    a.settle().await;
-    a.carry(&c).await;
-    let note = b
-        .document(&second.cid)
-        .get("object")
-        .cloned()
-        .expect("a note");
+#[tokio::test]
+async fn a_controller_removes_from_another_instance() {
+    let net = Net::default();
+    let [a, b, c] = club(&net, false).await;
+    a.node
+        .appoint("club", CAROL, Post::Controller, true)
+        .await
+        .expect("appointed");
+    let (_, note) = announced_note([&a, &b, &c], "and another").await;
     let delete = Map::from([
         ("type", Value::from("Delete")),
-        ("object", note.get("id").cloned().expect("an id")),
+        ("object", note.into()),
         ("to", vec![CLUB].into()),
     ]);
     says(&c, "carol", delete).await;
     c.carry(&a).await;
     a.settle().await;
-    let left = announces(&a);
-    let left = left
-        .iter()
-        .map(|said| text(said.get("object")?.as_map()?, "actor"));
-    assert_eq!(left.collect::<Vec<_>>(), [Some(ALICE), Some(CAROL)]);
+    assert_eq!(authors(&a), [CAROL]);
     for instance in [a, b, c] {
         instance.close_and_compare();
     }
