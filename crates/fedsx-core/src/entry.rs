@@ -249,7 +249,8 @@ pub enum Effect {
         #[n(3)]
         given: bool,
     },
-    /// `Delete` by a controller of a local group of what that announced: it is gone from the group, and nowhere else.
+    /// `Delete` or `Undo` by a controller of a local group of what that announced: it is gone from the group, and
+    /// nowhere else.
     #[n(19)]
     Removed {
         /// The group.

@@ -263,17 +263,14 @@ impl Node {
     /// Takes in what an `Announce` of a peer's group passes on, as what it is: its author's. Where it can't be shown
     /// to be that, the `Announce` alone is kept.
     pub(crate) async fn take_passed_on(&self, post: &InboxPost, announce: &Map, purpose: Purpose) {
-        let Some(announcer) = reference(announce.get("actor")) else {
+        let announcer = reference(announce.get("actor"));
+        let Some((activity, announcer)) = passed_on(announce).zip(announcer) else {
             return;
         };
-        let is_group = self
-            .0
-            .peers
-            .peek(announcer)
-            .is_some_and(|peer| peer.kind == Some(ActorKind::Group));
-        let Some(activity) = passed_on(announce).filter(|_| is_group) else {
+        let peer = self.0.peers.peek(announcer);
+        if peer.is_none_or(|peer| peer.kind != Some(ActorKind::Group)) {
             return;
-        };
+        }
         let document = Document::from_map(activity.clone());
         let author = reference(activity.get("actor")).unwrap_or_default();
         let taken = if self.0.instance.owns(author) {

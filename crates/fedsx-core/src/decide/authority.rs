@@ -114,7 +114,8 @@ fn answer(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError>
 fn undo(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError> {
     let owner = undone_owner(facts, &envelope.object)?;
     if owner.as_ref().is_some_and(|owner| *owner != envelope.actor) {
-        return Err(refuse("only the owner may undo an activity").into());
+        let refused = refuse("only the owner may undo an activity");
+        return group::removal(facts, envelope)?.ok_or(refused.into());
     }
     if let Some((blocker, blocked)) = block_pair(facts, &envelope.object)? {
         return Ok(Meaning::Effect(Effect::UndoBlock { blocker, blocked }));

@@ -131,8 +131,8 @@ pub(super) fn appoint(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, 
     }))
 }
 
-/// What a `Delete` of another's means where its actor controls a local group that it names and that announced it. Who
-/// controls a peer's group is known where that is: what is said to it here changes nothing here.
+/// What a `Delete` or `Undo` of another's means where its actor controls a local group that it names and that announced
+/// it. Who controls a peer's group is known where that is: what is said to it here changes nothing here.
 pub(super) fn removal(
     facts: Facts<'_>,
     envelope: &Envelope,
@@ -157,7 +157,10 @@ pub(super) fn removal(
         let peer = facts.peers.peek(url);
         peer.is_some_and(|peer| peer.kind == Some(ActorKind::Group))
     };
-    let says_so = facts.instance.owns(&envelope.actor) && envelope.recipients.all().all(is_group);
+    let mut recipients = envelope.recipients.all().peekable();
+    let says_so = facts.instance.owns(&envelope.actor)
+        && recipients.peek().is_some()
+        && recipients.all(is_group);
     Ok(says_so.then_some(Meaning::Plain))
 }
 

@@ -465,6 +465,35 @@ async fn a_controller_removes_from_another_instance() {
     c.carry(&a).await;
     a.settle().await;
     assert_eq!(authors(&a), [CAROL]);
+    // What is undone and not deleted, too.
+    let like = Map::from([
+        ("type", Value::from("Like")),
+        ("object", ALICE.into()),
+        ("to", vec![CLUB].into()),
+    ]);
+    let like = says(&b, "bob", like).await;
+    b.carry(&a).await;
+    a.settle().await;
+    assert_eq!(authors(&a), [CAROL, BOB]);
+    a.carry(&c).await;
+    let undo = |of: &str| {
+        let undo = [("type", Value::from("Undo")), ("object", of.into())];
+        let mut undo = Map::from(undo);
+        undo.insert("to", vec![CLUB]);
+        undo
+    };
+    says(&c, "carol", undo(&like.id)).await;
+    c.carry(&a).await;
+    a.settle().await;
+    assert_eq!(authors(&a), [CAROL, CAROL]);
+    let strange = b.raw(
+        "bob",
+        "Undo",
+        announces(&a)[0].get("id").cloned().expect("it"),
+        CLUB,
+    );
+    let refused = a.receive(None, &strange).await.expect_err("refused");
+    assert_eq!(refused.code, Code::NotAuthorised);
     for instance in [a, b, c] {
         instance.close_and_compare();
     }
