@@ -6,6 +6,7 @@
 
 mod addresses;
 mod deliveries;
+mod options;
 mod tasks;
 
 use std::path::Path;
@@ -18,15 +19,14 @@ use fedsx_core::address::Instance;
 use fedsx_core::genesis;
 use fedsx_core::key::Commitment;
 use fedsx_core::value::{Map, Value};
-use fedsx_deliver::{Delivery, DeliveryOptions, OverNode};
+use fedsx_deliver::{Delivery, OverNode};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions, Pins};
-use fedsx_discovery::budget::Rate;
 use fedsx_discovery::client::{Bar, ClientOptions, GuardedClient, Transport};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
-use fedsx_http::{AdminState, HttpOptions, HttpState, ServeOptions, admin_router, router};
-use fedsx_node::{CompareOptions, HostPolicy, Itself, LearnOptions, Node, Parts};
+use fedsx_http::{AdminState, HttpState, ServeOptions, admin_router, router};
+use fedsx_node::{HostPolicy, Itself, Node, Parts};
 use fedsx_store::check::engine_of;
 use fedsx_store::{Store, StoreOptions, View, WriterError};
 use tokio::sync::oneshot;
@@ -40,6 +40,7 @@ use crate::output::stdout;
 use crate::shutdown::Signals;
 use addresses::Addresses;
 use deliveries::AdminDeliveries;
+use options::{compare_options, delivery_options, http_options, learn_options, ms, rate};
 use tasks::Tasks;
 
 /// What the store's own threads get beyond the deadline to end, before the process just ends, and to say
@@ -437,64 +438,6 @@ fn pins(view: View) -> Pins {
             None
         }
     })
-}
-
-fn http_options(server: &Server, salt: u64) -> HttpOptions {
-    HttpOptions {
-        body_time: server.body_timeout,
-        salt,
-        trusted_proxies: server.trusted_proxies.clone(),
-        posts: rate(server.posts_per_minute, server.posts_burst),
-        reads: rate(server.reads_per_minute, server.reads_burst),
-    }
-}
-
-/// A rate; 0 is none.
-fn rate(per_minute: u32, burst: u32) -> Option<Rate> {
-    (per_minute > 0).then_some(Rate { per_minute, burst })
-}
-
-fn learn_options(config: &Config) -> LearnOptions {
-    let definitions = &config.definitions;
-    LearnOptions {
-        fetch_every_ms: ms(definitions.fetch_every),
-        fetches_per_peer: definitions.fetches_per_peer,
-        kept_ms: ms(definitions.kept_for),
-        kept_per_actor: definitions.kept_per_actor.into(),
-        kept_per_host: definitions.kept_per_host.into(),
-    }
-}
-
-fn compare_options(config: &Config) -> CompareOptions {
-    let peers = &config.peers;
-    CompareOptions {
-        every_ms: ms(peers.compare_every),
-        pause_ms: ms(peers.compare_pause),
-        settle_ms: ms(peers.settle),
-        ask_again_ms: ms(peers.ask_again),
-    }
-}
-
-fn delivery_options(config: &Config) -> DeliveryOptions {
-    let delivery = &config.delivery;
-    DeliveryOptions {
-        schedule_ms: delivery.retry.iter().copied().map(ms).collect(),
-        jitter_percent: delivery.jitter_percent,
-        retry_after_max_ms: ms(delivery.retry_after_max),
-        pause_in_place_ms: ms(delivery.pause),
-        dormant_after_ms: ms(delivery.dormant_after),
-        probe_ms: ms(delivery.probe_every),
-        in_flight_max: delivery.max_in_flight,
-        in_flight_per_host: delivery.per_host,
-        ledger_ms: ms(delivery.ledger_every).unsigned_abs(),
-        drain_ms: ms(config.server.drain).unsigned_abs() * 2 / 5,
-        ..DeliveryOptions::default()
-    }
-}
-
-/// Settings are bounded far below what doesn't fit.
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn random_hex() -> anyhow::Result<String> {

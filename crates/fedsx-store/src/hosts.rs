@@ -1,10 +1,10 @@
-//! Strangers: the hosts and actors that the operator blocks, and the recovery key a peer is held to; their rows.
+//! Strangers: the hosts and actors that the operator blocks, the recovery key a peer is held to, and evidence; their rows.
 
 use fedsx_core::state::Row;
 
 use crate::engine::{Batch, prefix_end};
 use crate::index::decode;
-use crate::schema::{Of, Table, encode, key, put_or_delete, url_hash};
+use crate::schema::{EvidenceRow, Of, Table, encode, key, put_or_delete, url_hash};
 use crate::view::{ReadError, View};
 
 impl View {
@@ -42,9 +42,24 @@ impl View {
     }
 }
 
-/// The rows of strangers: whom the operator blocks, and what a peer is held to.
+/// The rows of strangers: whom the operator blocks, what a peer is held to, and who said two things under one id.
 pub(crate) fn write(row: Row, batch: &mut Batch) {
     match row {
+        Row::Evidence {
+            actor,
+            id,
+            kept,
+            at,
+        } => {
+            let key = key(Table::Evidence, &[&url_hash(&actor), &url_hash(&id)]);
+            let row = EvidenceRow {
+                actor,
+                id,
+                kept,
+                at,
+            };
+            batch.put(key, encode(row));
+        }
         Row::Recovery { peer, digest } => {
             let key = key(Table::Recovery, &[&url_hash(&peer)]);
             let value = Some(digest);

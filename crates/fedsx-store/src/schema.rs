@@ -12,7 +12,7 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::{blobs, groups, hosts, kept, partial};
+use crate::{blobs, groups, hosts, kept, partial, triggers};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
 pub const VERSION: u32 = 4;
@@ -322,21 +322,6 @@ pub fn write(row: Row, batch: &mut Batch) {
             let place = placed_value(joined.seq, offset);
             batch.put(placed_key(&digest, joined.log), place);
         }
-        Row::Evidence {
-            actor,
-            id,
-            kept,
-            at,
-        } => {
-            let key = key(Table::Evidence, &[&url_hash(&actor), &url_hash(&id)]);
-            let row = EvidenceRow {
-                actor,
-                id,
-                kept,
-                at,
-            };
-            batch.put(key, encode(row));
-        }
         Row::Erased { .. } | Row::Deleted(_) | Row::Carrier { .. } => write_of_erasure(row, batch),
         Row::FanOut { offset, actor } => {
             batch.put(key(Table::FanOut, &[&offset.to_be_bytes()]), encode(actor));
@@ -358,13 +343,14 @@ pub fn write(row: Row, batch: &mut Batch) {
             digest,
             kept,
         } => blobs::write(actor, &digest, kept, batch),
-        Row::Recovery { .. } | Row::HostBlock { .. } | Row::PeerBlock { .. } => {
-            hosts::write(row, batch)
-        }
+        Row::Evidence { .. }
+        | Row::Recovery { .. }
+        | Row::HostBlock { .. }
+        | Row::PeerBlock { .. } => hosts::write(row, batch),
         Row::Settled { .. }
         | Row::Spent { .. }
         | Row::TriggerTotals { .. }
-        | Row::Subscription(_) => write_of_triggers(row, batch),
+        | Row::Subscription(_) => triggers::write(row, batch),
         Row::Kept(_) | Row::Unkept(_) | Row::KeptTotal { .. } | Row::Trust(_) => {
             kept::write(row, batch);
         }
@@ -406,33 +392,6 @@ fn write_of_erasure(row: Row, batch: &mut Batch) {
         }
         Row::Carrier { id, offset, digest } => {
             batch.put(carrier_key(&id, offset), *digest.as_bytes());
-        }
-        other => unreachable!("{other:?} is laid out by `write`"),
-    }
-}
-
-/// The rows of subscriptions and triggers.
-fn write_of_triggers(row: Row, batch: &mut Batch) {
-    match row {
-        Row::Settled {
-            source,
-            trigger,
-            offset,
-        } => batch.put(settled_key(&source, &trigger), offset.to_be_bytes()),
-        Row::Spent {
-            trigger,
-            source_actor: peer,
-            times_ms: value,
-        } => batch.put(spent_key(&trigger, &peer), encode(Of { peer, value })),
-        Row::TriggerTotals { trigger, totals } => {
-            batch.put(
-                key(Table::TriggerTotals, &[trigger.as_bytes()]),
-                encode(totals),
-            );
-        }
-        Row::Subscription(subscription) => {
-            let key = subscription_key(subscription.actor, &subscription.subscribe);
-            batch.put(key, encode(subscription));
         }
         other => unreachable!("{other:?} is laid out by `write`"),
     }

@@ -1,16 +1,16 @@
-//! The read side of triggers and subscriptions, and the place up to which triggers have met the journal.
+//! Triggers and subscriptions: their rows, how they are read, and the place up to which triggers have met the journal.
 //!
 //! The place is no fold of the journal and may be lost: what a trigger is done with is in the index, so
 //! that meeting an entry again changes nothing. It is kept beside the states of projections, which can be
 //! thrown away as well.
 
 use fedsx_core::cid::Digest;
-use fedsx_core::state::{State as _, StateError, Subscription, TriggerTotals};
+use fedsx_core::state::{Row, State as _, StateError, Subscription, TriggerTotals};
 
 use crate::engine::Batch;
 use crate::index;
 use crate::projections::{ProjectionError, Projections};
-use crate::schema::Table;
+use crate::schema::{Of, Table, encode, key, settled_key, spent_key, subscription_key};
 use crate::stored::Stored;
 use crate::view::{ReadError, View};
 
@@ -68,3 +68,30 @@ impl Projections {
 }
 
 const TRIGGERS_KEY: &[u8] = &[crate::projections::TRIGGERS];
+
+/// The rows of subscriptions and triggers.
+pub(crate) fn write(row: Row, batch: &mut Batch) {
+    match row {
+        Row::Settled {
+            source,
+            trigger,
+            offset,
+        } => batch.put(settled_key(&source, &trigger), offset.to_be_bytes()),
+        Row::Spent {
+            trigger,
+            source_actor: peer,
+            times_ms: value,
+        } => batch.put(spent_key(&trigger, &peer), encode(Of { peer, value })),
+        Row::TriggerTotals { trigger, totals } => {
+            batch.put(
+                key(Table::TriggerTotals, &[trigger.as_bytes()]),
+                encode(totals),
+            );
+        }
+        Row::Subscription(subscription) => {
+            let key = subscription_key(subscription.actor, &subscription.subscribe);
+            batch.put(key, encode(subscription));
+        }
+        other => unreachable!("{other:?} is laid out by the schema"),
+    }
+}

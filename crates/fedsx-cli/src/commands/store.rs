@@ -228,12 +228,8 @@ fn control_members(value: &mut Map, control: &Control) {
         Control::GenesisAdopted { bundle } => {
             value.insert("bundle", &**bundle);
         }
-        Control::Between { between, .. } => {
-            value.insert("peer", between.peer());
-        }
-        Control::PeerGone { peer } => {
-            value.insert("peer", &**peer);
-        }
+        Control::Between { between, .. } => peer(value, between.peer()),
+        Control::PeerGone { peer: gone } => peer(value, gone),
         Control::InstanceBlock {
             host,
             blocked,
@@ -276,6 +272,10 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("actor", &**actor);
         }
     }
+}
+
+fn peer(value: &mut Map, peer: &str) {
+    value.insert("peer", peer);
 }
 
 fn block_members(value: &mut Map, host: &str, actor: Option<&str>, blocked: bool) {

@@ -5,7 +5,7 @@ use super::between::Pair;
 use super::{group, trigger};
 use crate::blob::{self, Blob};
 use crate::cid::Digest;
-use crate::entry::{ActorNo, Control, Joined};
+use crate::entry::{ActorNo, Control, Joined, Role};
 use crate::follow::{Direction, Input};
 use crate::state::{At, KeptBlob, Outcome, Row, Seen, StateError};
 
@@ -32,16 +32,7 @@ impl Moment<'_> {
             Control::ProofAttached { digest, .. } => self.proved_by(digest, at, rows),
             Control::Equivocation {
                 kept, id, actor, ..
-            } => {
-                let (actor, id, kept) = (actor.clone(), id.clone(), *kept);
-                rows.push(Row::Evidence {
-                    actor,
-                    id,
-                    kept,
-                    at,
-                });
-                self.further(&kept, rows)
-            }
+            } => self.equivocation((actor, id), kept, at, rows),
             Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
             Control::InstanceBlock {
@@ -59,24 +50,9 @@ impl Moment<'_> {
                 peer,
                 digest,
                 instead_of,
-            } => {
-                if self.state.recovery_of(peer)? == *instead_of {
-                    let (peer, digest) = (peer.clone(), digest.clone());
-                    rows.push(Row::Recovery { peer, digest });
-                }
-                Ok(())
-            }
+            } => self.pinned(peer, digest, instead_of.as_ref(), rows),
             Control::TriggerSettled(settled) => trigger::settled(self.state, settled, at, rows),
-            Control::Role { actor, role, given } => {
-                if self.state.actor(*actor)?.is_some() {
-                    rows.push(Row::Role {
-                        actor: *actor,
-                        role: *role,
-                        given: *given,
-                    });
-                }
-                Ok(())
-            }
+            Control::Role { actor, role, given } => self.role(*actor, *role, *given, rows),
             Control::Activated {
                 authority,
                 kind,
@@ -105,6 +81,51 @@ impl Moment<'_> {
             // On record, for whoever reads the journal.
             Control::GenesisAdopted { .. } => Ok(()),
         }
+    }
+
+    /// A second document under one id.
+    fn equivocation(
+        &self,
+        (actor, id): (&str, &str),
+        kept: &Digest,
+        at: At,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        rows.push(Row::Evidence {
+            actor: actor.to_owned(),
+            id: id.to_owned(),
+            kept: *kept,
+            at,
+        });
+        self.further(kept, rows)
+    }
+
+    /// What a peer is held to, unless it was held to something else meanwhile.
+    fn pinned(
+        &self,
+        peer: &str,
+        digest: &str,
+        instead_of: Option<&String>,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        if self.state.recovery_of(peer)?.as_ref() == instead_of {
+            let (peer, digest) = (peer.to_owned(), digest.to_owned());
+            rows.push(Row::Recovery { peer, digest });
+        }
+        Ok(())
+    }
+
+    fn role(
+        &self,
+        actor: ActorNo,
+        role: Role,
+        given: bool,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        if self.state.actor(actor)?.is_some() {
+            rows.push(Row::Role { actor, role, given });
+        }
+        Ok(())
     }
 
     /// A host is blocked for every actor here, or one actor there, with whom all relations end then.

@@ -1,7 +1,9 @@
 //! Stages 2 to 8 for what comes from others: envelope, target, replay, evidence, authority, blocks,
 //! relevance (design, section 5). The order is the contract: the first refusal is the answer.
 
-use crate::address::{Instance, same_origin};
+mod about;
+
+use crate::address::same_origin;
 use crate::audience::{is_public, visibility};
 use crate::cid::Digest;
 use crate::decide::authority::{self, Meaning, is_proved};
@@ -12,6 +14,8 @@ use crate::evidence::{Delivery, Judged, Need, Verified, authenticate};
 use crate::limits;
 use crate::refusal::{Code, Refusal};
 use crate::state::{State, StateError};
+
+use about::{is_about, local_owner, subjects};
 
 /// An activity that arrived.
 #[derive(Clone, Debug)]
@@ -416,57 +420,6 @@ impl Here<'_> {
         }
         names
     }
-}
-
-/// Whether an activity names a local actor, or something of its own.
-fn is_about(
-    instance: &Instance,
-    envelope: &Envelope,
-    effect: Option<&Effect>,
-    actor: Target<'_>,
-) -> bool {
-    subjects(envelope, effect)
-        .iter()
-        .any(|url| local_owner(instance, url) == Some(actor.name))
-}
-
-/// Every URL by which an activity can be about somebody: recipients, object, what is replied to, and
-/// the other side of a follow.
-fn subjects<'e>(envelope: &'e Envelope, effect: Option<&'e Effect>) -> Vec<&'e str> {
-    let mut urls: Vec<&str> = envelope.recipients.all().collect();
-    urls.extend(envelope.object.id());
-    if let Some(object) = envelope.object.embedded() {
-        urls.extend(reference(object.get("inReplyTo")));
-        // An Accept embeds the Follow whose actor it is for.
-        if envelope.verb != "Create" {
-            urls.extend(reference(object.get("object")));
-            urls.extend(reference(object.get("actor")));
-        }
-    }
-    match effect {
-        Some(
-            Effect::Accept { follow } | Effect::Reject { follow } | Effect::UndoFollow { follow },
-        ) => urls.extend([follow.follower.as_str(), follow.followed.as_str()]),
-        Some(Effect::Block { blocked, .. } | Effect::UndoBlock { blocked, .. }) => {
-            urls.push(blocked);
-        }
-        Some(Effect::Appointed { group, .. } | Effect::Removed { group, .. }) => urls.push(group),
-        _ => {}
-    }
-    urls
-}
-
-/// The name of the local actor whose URL this is, or under whose URL it lies.
-fn local_owner<'a>(instance: &Instance, url: &'a str) -> Option<&'a str> {
-    if let Some(name) = instance.local_name(url) {
-        return Some(name);
-    }
-    let rest = url
-        .strip_prefix(instance.base_url())?
-        .strip_prefix("/actors/")?;
-    let (name, path) = rest.split_once('/')?;
-    let owned = path.starts_with("objects/") || path.starts_with("activities/");
-    owned.then_some(name)
 }
 
 fn activity(
