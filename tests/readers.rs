@@ -355,7 +355,7 @@ async fn a_token_shows_what_a_private_projection_keeps_of_its_actor() {
     let shown = eventually("what alice has written", async || {
         let shown = read.get_as(&own, "application/json").await;
         let told = shown.json();
-        (told["state"] != Value::Null && !told["state"].as_array()?.is_empty()).then_some(shown)
+        (told["state"] != Value::Null && !told["state"].as_object()?.is_empty()).then_some(shown)
     })
     .await;
     shown.ok("application/json");

@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use fedsx_core::actor::ActorKind;
 use fedsx_core::address::Instance;
+use fedsx_core::http_signature::Scheme;
 use fedsx_core::value::{Map, Value};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
 use fedsx_discovery::client::{self, Transport, TransportError};
@@ -49,10 +50,12 @@ impl Transport for Network {
             let Some(router) = router else {
                 return Err(TransportError::Connect(authority));
             };
+            let headers = request.headers_for(&request.url, Scheme::Rfc9421);
+            let headers = headers.expect("signed");
             let mut asked = Request::new(Body::from(request.body));
             *asked.method_mut() = request.method;
             *asked.uri_mut() = uri;
-            *asked.headers_mut() = request.headers;
+            *asked.headers_mut() = headers;
             let (parts, body) = router
                 .oneshot(asked)
                 .await

@@ -108,7 +108,10 @@ async fn each_host_is_told_of_its_own_followers_and_nobody_else_of_any() {
     let shut_out = here.node.block_host("there.example", true).await;
     shut_out.expect("blocked");
     let barred = asked(&here, &there, "bob", &url).await;
-    assert_eq!((barred.status, barred.code()), (404, unsigned.code()));
+    assert_eq!(
+        (barred.status, barred.code()),
+        (403, Some("blocked".to_owned()))
+    );
 
     let many = (0..6_000).map(|number| format!("https://elsewhere.example/actors/n{number}"));
     let many: Vec<String> = many.collect();

@@ -123,7 +123,8 @@ async fn an_announce_reaches_followers_and_the_author_by_whatever_name_it_is_giv
         (timeline, state(&c, "announcements", &id).await)
     })
     .await;
-    let verbs = timeline.items().filter_map(|one| one.get("verb")?.as_str());
+    let records = timeline.as_map().expect("by when and CID").iter();
+    let verbs = records.filter_map(|(_, one)| one.get("verb")?.as_str());
     assert_eq!(
         verbs.collect::<Vec<_>>(),
         ["Announce"; 3],

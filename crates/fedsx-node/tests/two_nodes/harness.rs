@@ -13,7 +13,7 @@ use fedsx_core::address::{self, ActorName, Origin};
 use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{ActorNo, Control, LogId};
 use fedsx_core::follow::synchronization::HEADER;
-use fedsx_core::http_signature::{sign_rfc9421, sign_rfc9421_with};
+use fedsx_core::http_signature::{Scheme, sign_rfc9421, sign_rfc9421_with};
 use fedsx_core::key::{PublicKey, Signer};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
@@ -161,7 +161,7 @@ impl Net {
         let head = RequestParts {
             method: Method::GET,
             path_and_query: request.url[origin.as_str().len()..].to_owned(),
-            headers: request.headers.clone(),
+            headers: request.headers_for(&request.url, Scheme::Rfc9421).ok()?,
         };
         let reader = node.reader(&head, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
         let Ok(Reader::Actor(reader)) = reader else {
