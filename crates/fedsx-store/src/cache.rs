@@ -47,7 +47,7 @@ fn id_of(key: &[u8]) -> Option<&IdHash> {
 
 impl RowCache {
     fn is_kept(key: &[u8]) -> bool {
-        const TABLES: [u8; 9] = [
+        const TABLES: [u8; 10] = [
             Table::Actor as u8,
             Table::ActorName as u8,
             Table::ActorUrl as u8,
@@ -57,6 +57,8 @@ impl RowCache {
             Table::PeerBlock as u8,
             Table::Related as u8,
             Table::Standing as u8,
+            // Asked for with every delivery to followers.
+            Table::Partial as u8,
         ];
         key.first().is_some_and(|table| TABLES.contains(table))
     }

@@ -81,11 +81,11 @@ fn shown(group: &proto::Group) -> String {
         true => "closed",
         false => "open",
     };
-    let mut lines = vec![format!(
-        "{} ({kind}, {} followers)",
-        clean(&group.url),
-        group.followers
-    )];
+    let followers = match group.followers {
+        1 => "1 follower".to_owned(),
+        count => format!("{count} followers"),
+    };
+    let mut lines = vec![format!("{} ({kind}, {followers})", clean(&group.url))];
     for (what, those) in [
         ("controller", &group.controllers),
         ("member", &group.members),
