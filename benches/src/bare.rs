@@ -23,18 +23,18 @@ use tokio::net::TcpListener;
 /// The key, as the server has it and as the library has it.
 struct Key {
     ours: PublicKey,
-    library: VerifyingKey,
-    by_library: bool,
+    dalek: VerifyingKey,
+    by_dalek: bool,
 }
 
 /// Serves until it is killed; prints its port first.
-pub(crate) fn run(key: &str, by_library: bool) -> anyhow::Result<()> {
+pub(crate) fn run(key: &str, by_dalek: bool) -> anyhow::Result<()> {
     let ours = PublicKey::parse(key).context("no key")?;
-    let library = VerifyingKey::from_bytes(ours.as_bytes()).context("no key")?;
+    let dalek = VerifyingKey::from_bytes(ours.as_bytes()).context("no key")?;
     let key = Key {
         ours,
-        library,
-        by_library,
+        dalek,
+        by_dalek,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -64,10 +64,10 @@ async fn verify(
     let Some(Presented::Verifiable(proof)) = proofs.first() else {
         return Err(refused("no proof".to_owned()));
     };
-    let verified = if key.by_library {
+    let verified = if key.by_dalek {
         let (message, signature) = proof.signed(&document.digest);
         let signature = Signature::from_bytes(signature);
-        key.library.verify_strict(&message, &signature).is_ok()
+        key.dalek.verify_strict(&message, &signature).is_ok()
     } else {
         proof.verify(&document.digest, &key.ours).is_ok()
     };

@@ -105,7 +105,7 @@ impl Bench {
         let sink = Sink::open(1).await?;
         let remote = Remote::new(&base_url(sink.ports[0]))?;
         sink.serve(remote.document());
-        let bare = Bare::start(&remote.multikey(), "library")?;
+        let bare = Bare::start(&remote.multikey(), "dalek")?;
         let alike = Bare::start(&remote.multikey(), "multiples")?;
         Ok(Self {
             remote,

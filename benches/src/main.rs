@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["run", root, names @ ..] => run(Path::new(root), names),
         // What follows are the processes that a run starts.
-        ["bare", key, by] => bare::run(key, *by == "library"),
+        ["bare", key, by] => bare::run(key, *by == "dalek"),
         ["publish", dir] => publish::run(Path::new(dir)),
         ["fill", dir, engine, base_url, entries] => {
             start::fill(Path::new(dir), engine, base_url, entries)

@@ -37,9 +37,11 @@ impl Node {
         let mut place = Some(place);
         let mut wait_ms = options.every_ms / FIRST;
         loop {
-            let wait_ms_jittered = (wait_ms + self.jitter(wait_ms)).unsigned_abs();
-            let wait = tokio::time::sleep(Duration::from_millis(wait_ms_jittered));
-            if stop.run_until_cancelled(wait).await.is_none() {
+            // The time between two passes, which nothing waits for: apart by chance, so that instances that were started
+            // together don't ask at once.
+            let rest = Duration::from_millis((wait_ms + self.jitter(wait_ms)).unsigned_abs());
+            let rest = tokio::time::sleep(rest);
+            if stop.run_until_cancelled(rest).await.is_none() {
                 return;
             }
             let visits = self.visit_all(&mut place, options);
