@@ -76,13 +76,7 @@ async fn a_verb_is_defined_used_superseded_and_remembered() {
     here.web().get(&format!("/artifacts/{cid}")).await.ok(AS2);
 
     here.json(["actor", "role", "alice", "-definer"]);
-    let live = here.state();
-    here.stop().await;
-    here.verify();
-    let reindexed = here.json(["reindex"]);
-    assert_eq!(reindexed["entries"], live.0, "{reindexed}");
-    here.restart().await;
-    assert_eq!(here.state(), live, "rebuilt equals live");
+    here.rebuilt_equals_live().await;
     assert_eq!(
         found(&here.json(["verbs"])),
         Some(text(&later, "cid").to_owned())

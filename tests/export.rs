@@ -83,16 +83,6 @@ fn counts_up(outbox: &[Value]) {
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
 }
 
-/// The index made anew is what it was.
-async fn rebuilt(instance: &mut Instance) {
-    instance.verify();
-    let live = instance.state();
-    instance.stop().await;
-    instance.json(["reindex"]);
-    instance.restart().await;
-    assert_eq!(instance.state(), live);
-}
-
 /// A picture, as far as its first bytes go.
 const ICON: &[u8] = b"\x89PNG\r\n\x1a\nand the rest of it";
 
@@ -198,7 +188,7 @@ async fn an_actor_goes_on_from_its_export_and_its_followers_with_it() {
     counts_up(&outbox(&a, "alice"));
     let dead = a.json(["dead-letters"]);
     assert_eq!(dead, Value::Array(Vec::new()));
-    rebuilt(&mut a).await;
+    a.rebuilt_equals_live().await;
     b.verify();
 
     only_where_it_belongs(&mut a, &b, &kept, &file).await;
@@ -222,7 +212,7 @@ async fn only_where_it_belongs(a: &mut Instance, b: &Instance, kept: &Kept, file
     wipe(a).await;
     kept.import(a, &file).ok();
     assert_eq!(cids(&outbox(a, "alice")), cids(&sent));
-    rebuilt(a).await;
+    a.rebuilt_equals_live().await;
 }
 
 /// A generator of places, the same in each run.
@@ -539,7 +529,7 @@ async fn kill_at_any_instant_of_an_import_leaves_all_of_it_or_nothing() {
     })
     .await;
     counts_up(&outbox(&a, "alice"));
-    rebuilt(&mut a).await;
+    a.rebuilt_equals_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -589,5 +579,5 @@ async fn a_group_comes_back_with_those_who_control_it_and_what_it_announced() {
         outbox(&a, "club").iter().any(deletes).then_some(())
     })
     .await;
-    rebuilt(&mut a).await;
+    a.rebuilt_equals_live().await;
 }

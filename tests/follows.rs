@@ -93,12 +93,7 @@ async fn both_sides_end_with_the_same_relations_whatever_is_said_and_killed() {
         assert!(ends.contains_key(end), "{ends:?}");
     }
     for side in &mut sides {
-        let live = side.state();
-        side.stop().await;
-        side.verify();
-        side.json(["reindex"]);
-        side.restart().await;
-        assert_eq!(side.state(), live, "rebuilt equals live");
+        side.rebuilt_equals_live().await;
     }
 }
 

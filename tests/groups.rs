@@ -114,12 +114,7 @@ async fn what_is_said_in_a_group_is_announced_once_through_kills() {
     assert_eq!(announces.len(), 2 * said.len());
     let timeline = b.json(["timeline", "carol", "--limit", "200"]).to_string();
     assert!(timeline.contains("\"0 0\""), "the text of what was said");
-    a.verify();
-    let live = a.state();
-    a.stop().await;
-    a.json(["reindex"]);
-    a.restart().await;
-    assert_eq!(a.state(), live, "rebuilt equals live");
+    a.rebuilt_equals_live().await;
 }
 
 /// Who controls the group, as peers read it: alice.

@@ -68,13 +68,7 @@ impl Pair {
     }
 
     async fn end(mut self) {
-        let live = self.b.state();
-        self.b.stop().await;
-        self.b.verify();
-        let reindexed = self.b.json(["reindex"]);
-        assert_eq!(reindexed["entries"], live.0, "{reindexed}");
-        self.b.restart().await;
-        assert_eq!(self.b.state(), live, "rebuilt equals live");
+        self.b.rebuilt_equals_live().await;
         self.b.stop().await;
         self.a.stop().await;
     }

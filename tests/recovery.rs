@@ -146,12 +146,7 @@ async fn the_owner_gets_back_what_a_thief_took() {
         Some(8)
     );
     for instance in [&mut scene.a, &mut scene.b] {
-        instance.verify();
-        let live = instance.state();
-        instance.stop().await;
-        instance.json(["reindex"]);
-        instance.restart().await;
-        assert_eq!(instance.state(), live);
+        instance.rebuilt_equals_live().await;
     }
 }
 

@@ -368,6 +368,17 @@ impl Instance {
         report
     }
 
+    /// What is on disk verifies, and the index made anew from the journal is what the live one was.
+    pub(crate) async fn rebuilt_equals_live(&mut self) {
+        let live = self.state();
+        self.stop().await;
+        self.verify();
+        let reindexed = self.json(["reindex"]);
+        assert_eq!(reindexed["entries"], live.0, "{reindexed}");
+        self.restart().await;
+        assert_eq!(self.state(), live, "rebuilt equals live");
+    }
+
     fn log_file(&self) -> File {
         let path = self.log_path();
         let log = OpenOptions::new().create(true).append(true).open(path);
