@@ -204,7 +204,7 @@ impl Round {
                 let (me, them) = (&pair.names, &pair.urls);
                 let following = following(&clients[follower], &me[follower], &them[followed]).await;
                 let followers = followers(&clients[followed], &me[followed], &them[follower]).await;
-                if following != followers {
+                if !is_agreed(&following, &followers) {
                     let (one, other) = (&me[follower], &me[followed]);
                     seen.push(format!(
                         "{one} says it follows {other}: {following}; {other} says: {followers}"
@@ -342,6 +342,14 @@ async fn create(sides: &[Instance; 2], count: usize, chance: &mut Chance) {
                 created.expect("an actor");
             }
         }
+    }
+}
+
+/// What was refused and came from another hand later, the follower hears of with its answer.
+fn is_agreed(following: &str, followers: &str) -> bool {
+    match following {
+        "refused" => followers != "accepted",
+        _ => following == followers,
     }
 }
 

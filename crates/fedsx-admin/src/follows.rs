@@ -150,9 +150,7 @@ fn list(
                 });
             }
             after = Some(peer.clone());
-            if relation.phase == Phase::Pending
-                || (!pending_only && relation.phase == Phase::Accepted)
-            {
+            if !pending_only || relation.phase == Phase::Pending {
                 let shown = shown(view, &mut entries, peer, &relation)?;
                 room.take(
                     shown

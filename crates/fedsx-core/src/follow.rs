@@ -40,6 +40,10 @@ pub enum Phase {
     /// Accepted.
     #[n(2)]
     Accepted,
+    /// Asked for by the local actor, and not taken by the peer's server. It was never taken back: once it is taken
+    /// after all, by another try or from another hand, it counts.
+    #[n(3)]
+    Refused,
 }
 
 impl Phase {
@@ -50,6 +54,7 @@ impl Phase {
             Self::None => "none",
             Self::Pending => "pending",
             Self::Accepted => "accepted",
+            Self::Refused => "refused",
         }
     }
 }
@@ -89,9 +94,6 @@ pub struct Relation {
     /// Its shared inbox.
     #[n(6)]
     pub shared_inbox: Option<String>,
-    /// The id of the local actor's `Follow` that the peer's server would not take.
-    #[n(7)]
-    pub refused: Option<String>,
     /// The id that was accepted, where the local actor has said another `Follow` since: a `Reject` of that one
     /// leaves the new one to be answered.
     #[n(8)]
@@ -145,6 +147,11 @@ pub enum Input<'a> {
     PeerGone,
     /// The peer's server would not take the `Follow` with this id.
     Refused {
+        /// Its id.
+        id: &'a str,
+    },
+    /// The peer's server took the `Follow` with this id after all.
+    Taken {
         /// Its id.
         id: &'a str,
     },
@@ -244,7 +251,6 @@ pub fn step(
             }
         }
         Input::Undo(which) => early_undo(relation, which, times),
-        Input::Accept(which) => late_accept(relation, which, now_ms),
         Input::Reject(which) if which.id.is_some() && relation.accepted.as_deref() == which.id => {
             let mut next = relation.clone();
             next.accepted = None;
@@ -252,24 +258,16 @@ pub fn step(
             next.since_ms = now_ms;
             changed(next, None)
         }
-        Input::Reject(_) => ignored(relation),
-        Input::Refused { id } if relation.id.as_deref() == Some(id) => {
-            let mut ended = relation.ended(now_ms);
-            ended.refused = Some(id.to_owned());
-            changed(ended, None)
+        Input::Accept(_) | Input::Reject(_) => ignored(relation),
+        Input::Refused { id } => by_server(relation, id, Phase::Refused, now_ms),
+        Input::Taken { id } if relation.phase == Phase::Refused => {
+            by_server(relation, id, Phase::Pending, now_ms)
         }
-        Input::Refused { .. } => ignored(relation),
-        Input::Lost { id }
-            if relation.phase == Phase::Accepted && relation.id.as_deref() == Some(id) =>
-        {
-            // Still wanted, and nobody's yet.
-            let mut next = relation.clone();
-            next.accepted = None;
-            next.phase = Phase::Pending;
-            next.since_ms = now_ms;
-            changed(next, None)
+        // Still wanted, and nobody's yet.
+        Input::Lost { id } if relation.phase == Phase::Accepted => {
+            by_server(relation, id, Phase::Pending, now_ms)
         }
-        Input::Lost { .. } => ignored(relation),
+        Input::Taken { .. } | Input::Lost { .. } => ignored(relation),
         Input::BlockedByUs | Input::BlockedByThem | Input::PeerGone => {
             ended_by_block(direction, relation, input, now_ms)
         }
@@ -303,8 +301,7 @@ fn follow(
         }
         next.previous = next.id.replace(id.to_owned()).or(next.previous);
     }
-    next.refused = None;
-    if next.phase == Phase::None {
+    if matches!(next.phase, Phase::None | Phase::Refused) {
         next.phase = Phase::Pending;
         next.since_ms = now_ms;
     }
@@ -314,14 +311,14 @@ fn follow(
     changed(next, owed)
 }
 
-/// What was refused was never taken back: when it is sent again and accepted, it stands.
-fn late_accept(relation: &Relation, which: Which<'_>, now_ms: i64) -> Outcome {
-    if relation.refused.is_none() || relation.refused.as_deref() != which.id {
+/// What the peer's server made of the follow with this id, which nobody has answered, or not any more.
+fn by_server(relation: &Relation, id: &str, phase: Phase, now_ms: i64) -> Outcome {
+    if relation.id.as_deref() != Some(id) || relation.phase == phase {
         return ignored(relation);
     }
     let mut next = relation.clone();
-    next.phase = Phase::Accepted;
-    next.id = next.refused.take();
+    next.accepted = None;
+    next.phase = phase;
     next.since_ms = now_ms;
     changed(next, None)
 }
@@ -397,7 +394,6 @@ impl Relation {
             since_ms: now_ms,
             inbox: None,
             shared_inbox: None,
-            refused: None,
             accepted: None,
             said_ms: self.said_ms,
         }

@@ -76,7 +76,7 @@ async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
         } => {
             let refused = (status, text);
             match Class::of(status) {
-                Class::Success => Outcome::Arrived,
+                Class::Success => taken(outbound, place, item).await,
                 Class::Nowhere => nowhere(outbound, item, &inbox, refused).await,
                 class => {
                     if class == Class::Never
@@ -106,6 +106,17 @@ async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
         Posted::Erased => Outcome::Withdrawn,
         Posted::Ours(why) => Outcome::Ours { why },
     }
+}
+
+async fn taken<O: Outbound>(outbound: &O, place: &Place, item: &Item) -> Outcome {
+    if let Recipient::Named(peer) = &item.recipient
+        && let Err(fault) = outbound.taken(place.actor, peer, &item.digest).await
+    {
+        return Outcome::Ours {
+            why: fault.to_string(),
+        };
+    }
+    Outcome::Arrived
 }
 
 /// Follow and block are looked at again: much may have happened since it was queued.

@@ -188,11 +188,20 @@ pub trait Outbound: Send + Sync + 'static {
     /// [`Fault`].
     fn end_relations(&self, peer: &str) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// A host would not take a document, for good. If it is a Follow that still waits, the follow ends,
-    /// durably: nobody will answer it.
+    /// A host would not take a document, for good. If it is a Follow that still waits, it is refused,
+    /// durably: nobody will answer it as things stand.
     fn refused(
         &self,
         actor: ActorNo,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// A host took a document for one of its actors. If it is the Follow of that actor that it once refused
+    /// (sent again by hand, or because the refusal was lost in a crash), it waits again, durably.
+    fn taken(
+        &self,
+        actor: ActorNo,
+        peer: &str,
         digest: &Digest,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 

@@ -14,7 +14,7 @@ use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Control, Effect, LogId, Subject};
 use fedsx_core::envelope::Recipients;
 use fedsx_core::follow::synchronization::HEADER;
-use fedsx_core::follow::{Direction, Phase};
+use fedsx_core::follow::{Direction, Phase, Relation};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::StateError;
@@ -151,7 +151,7 @@ impl Outbound for OverNode {
             let relation = state.relation(actor, Direction::Follower, peer)?;
             let follows_since = match relation.phase {
                 Phase::Accepted => state.last_follower(actor, peer)?.map(|last| last.from),
-                Phase::None | Phase::Pending => None,
+                Phase::None | Phase::Pending | Phase::Refused => None,
             };
             let blocked = state.blocks(actor, peer)?.any() || state.is_peer_blocked(peer)?;
             Ok(PeerStanding {
@@ -213,27 +213,32 @@ impl Outbound for OverNode {
     }
 
     async fn refused(&self, actor: ActorNo, digest: &Digest) -> Result<(), Fault> {
-        const DOING: &str = "ending a follow that was refused";
-        let stored = self.node.view().stored(digest);
-        let stored = stored.map_err(|error| Fault::new(DOING, error))?;
-        let Some(Subject::Activity(activity)) = stored.map(|stored| stored.header.subject) else {
+        const DOING: &str = "noting that a follow was refused";
+        let Some((peer, id)) = self.follow(digest, DOING)? else {
             return Ok(());
         };
-        let Some(Effect::Follow { followed, .. }) = activity.effect else {
-            return Ok(());
-        };
-        let state = self.node.view().state();
-        let relation = state.relation(actor, Direction::Following, &followed);
-        let relation = relation.map_err(|error| Fault::new(DOING, error))?;
-        if relation.id.as_ref() != Some(&activity.id) {
+        let relation = self.following(actor, &peer, DOING)?;
+        if relation.id.as_ref() != Some(&id) || relation.phase == Phase::Refused {
             return Ok(());
         }
-        let control = Control::FollowRefused {
-            actor,
-            peer: followed,
-            id: activity.id,
+        self.append(Control::FollowRefused { actor, peer, id }, DOING)
+            .await
+    }
+
+    async fn taken(&self, actor: ActorNo, peer: &str, digest: &Digest) -> Result<(), Fault> {
+        const DOING: &str = "noting that a follow was taken after all";
+        let relation = self.following(actor, peer, DOING)?;
+        if relation.phase != Phase::Refused {
+            return Ok(());
+        }
+        let Some((peer, id)) = self.follow(digest, DOING)? else {
+            return Ok(());
         };
-        self.append(control, DOING).await
+        if relation.id.as_ref() != Some(&id) {
+            return Ok(());
+        }
+        self.append(Control::FollowTaken { actor, peer, id }, DOING)
+            .await
     }
 
     async fn post(&self, parcel: Parcel) -> Posted {
@@ -307,6 +312,34 @@ fn taken_back(view: &View, delete: &Activity) -> Result<Option<u64>, StateError>
 }
 
 impl OverNode {
+    /// Whom a document asks to follow, and its id, if it is a Follow.
+    fn follow(
+        &self,
+        digest: &Digest,
+        doing: &'static str,
+    ) -> Result<Option<(String, String)>, Fault> {
+        let stored = self.node.view().stored(digest);
+        let stored = stored.map_err(|error| Fault::new(doing, error))?;
+        let Some(Subject::Activity(activity)) = stored.map(|stored| stored.header.subject) else {
+            return Ok(None);
+        };
+        Ok(match activity.effect {
+            Some(Effect::Follow { followed, .. }) => Some((followed, activity.id)),
+            _ => None,
+        })
+    }
+
+    fn following(
+        &self,
+        actor: ActorNo,
+        peer: &str,
+        doing: &'static str,
+    ) -> Result<Relation, Fault> {
+        let state = self.node.view().state();
+        let relation = state.relation(actor, Direction::Following, peer);
+        relation.map_err(|error| Fault::new(doing, error))
+    }
+
     async fn append(&self, control: Control, doing: &'static str) -> Result<(), Fault> {
         let appended = async {
             let now_ms = self.node.now_ms();

@@ -14,7 +14,7 @@ use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::http_signature::{HttpKey, RequestHead, Scheme, present, verify};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::value::{Map, Value};
-use fedsx_deliver::{Delivery, DeliveryOptions, LaneStatus, OverNode};
+use fedsx_deliver::{Delivery, DeliveryOptions, LaneStatus, OverNode, Selection};
 use fedsx_discovery::actor_cache::{Peers, PeersOptions};
 use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock;
@@ -227,12 +227,17 @@ impl Net {
 
 impl Instance {
     async fn create(&self, name: &str) {
+        self.create_who(name, false).await;
+    }
+
+    /// An actor who answers by hand, or not.
+    async fn create_who(&self, name: &str, manual_approval: bool) {
         let new = NewActor {
             name: name.to_owned(),
             kind: ActorKind::Person,
             display_name: None,
             summary: None,
-            manual_approval: false,
+            manual_approval,
         };
         self.node.create_actor(new).await.expect("an actor");
     }
@@ -360,6 +365,33 @@ async fn a_follow_and_notes_arrive_by_themselves_also_what_was_posted_to_one_who
     })
     .await;
     assert!(b_delivery.dead_letters(0, 10).expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn a_follow_that_was_refused_waits_again_once_it_is_taken() {
+    let net = Net::default();
+    let (a, b) = (net.instance("a.test"), net.instance("b.test"));
+    a.create("alice").await;
+    b.create_who("bob", true).await;
+    let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
+    running([(&a, &a_delivery), (&b, &b_delivery)], async {
+        b.node.block("bob", ALICE).await.expect("blocks");
+        a.node.follow("alice", BOB).await.expect("asks");
+        until("bob's server refuses it", || {
+            a.phase("alice", Direction::Following, BOB) == Phase::Refused
+        })
+        .await;
+        b.node.unblock("bob", ALICE).await.expect("unblocks");
+        let retried = a_delivery.retry(Selection::All).await;
+        assert_eq!(retried.expect("retried"), 1);
+        until("it waits on both sides", || {
+            a.phase("alice", Direction::Following, BOB) == Phase::Pending
+                && b.phase("bob", Direction::Follower, ALICE) == Phase::Pending
+        })
+        .await;
+    })
+    .await;
+    assert!(a_delivery.dead_letters(0, 10).expect("read").is_empty());
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@ impl Node {
     pub(crate) async fn go_along(&self, actor: &Actor, target: &str) -> Result<(), Refusal> {
         let state = self.0.view.state();
         let relation = state.relation(actor.no, Direction::Following, target);
-        if target == actor.url || relation.map_err(fault::state)?.phase != Phase::None {
+        let phase = relation.map_err(fault::state)?.phase;
+        if target == actor.url || matches!(phase, Phase::Pending | Phase::Accepted) {
             return Ok(());
         }
         match self.follow(&actor.name, target).await {

@@ -249,6 +249,7 @@ impl Check {
             Subject::Control(
                 Control::PeerGone { .. }
                 | Control::FollowRefused { .. }
+                | Control::FollowTaken { .. }
                 | Control::FollowLost { .. }
                 | Control::Between { .. }
                 | Control::InstanceBlock { .. }

@@ -239,7 +239,9 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("peer", &**peer);
             value.insert("recoveryDigest", &**digest);
         }
-        Control::FollowRefused { actor, peer, id } | Control::FollowLost { actor, peer, id } => {
+        Control::FollowRefused { actor, peer, id }
+        | Control::FollowTaken { actor, peer, id }
+        | Control::FollowLost { actor, peer, id } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("peer", &**peer);
             value.insert("id", &**id);
@@ -330,6 +332,7 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::InstanceBlock { actor: Some(_), .. } => "peer-block",
         Control::RecoveryPinned { .. } => "recovery-pinned",
         Control::FollowRefused { .. } => "follow-refused",
+        Control::FollowTaken { .. } => "follow-taken",
         Control::FollowLost { .. } => "follow-lost",
         Control::TriggerSettled(_) => "trigger-settled",
         Control::GenesisAdopted { .. } => "genesis-adopted",

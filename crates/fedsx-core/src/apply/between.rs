@@ -86,7 +86,9 @@ impl<'a> Pair<'a> {
             self.owed
                 .retain(|owed| !matches!(owed, Owed::Accept { .. }));
         }
-        if direction == Direction::Following && outcome.relation.phase == Phase::None {
+        if direction == Direction::Following
+            && matches!(outcome.relation.phase, Phase::None | Phase::Refused)
+        {
             // Who follows no more goes nowhere with it.
             self.owed
                 .retain(|owed| !matches!(owed, Owed::Refollow { .. }));

@@ -43,6 +43,9 @@ impl Moment<'_> {
             Control::FollowRefused { actor, peer, id } => {
                 self.of_follow(*actor, peer, Input::Refused { id }, rows)
             }
+            Control::FollowTaken { actor, peer, id } => {
+                self.of_follow(*actor, peer, Input::Taken { id }, rows)
+            }
             Control::FollowLost { actor, peer, id } => {
                 self.of_follow(*actor, peer, Input::Lost { id }, rows)
             }

@@ -187,9 +187,22 @@ pub enum Control {
         #[n(2)]
         instead_of: Option<String>,
     },
-    /// The server of a peer would not take a local actor's `Follow`: nobody will answer it.
+    /// The server of a peer would not take a local actor's `Follow`: nobody will answer it as things stand.
     #[n(18)]
     FollowRefused {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// The URL of the peer.
+        #[n(1)]
+        peer: String,
+        /// The id of the Follow.
+        #[n(2)]
+        id: String,
+    },
+    /// The server of a peer took a local actor's `Follow` that it had not taken before: it waits for an answer.
+    #[n(27)]
+    FollowTaken {
         /// Whose.
         #[n(0)]
         actor: ActorNo,

@@ -91,9 +91,9 @@ impl Follows {
         };
         match (relation.phase, &relation.id) {
             (Phase::None, _) => true,
-            (Phase::Pending, Some(id)) => is_asked(id),
+            (Phase::Pending | Phase::Refused, Some(id)) => is_asked(id),
             (Phase::Accepted, Some(id)) => is_asked(id) && answer(id),
-            (Phase::Pending | Phase::Accepted, None) => false,
+            (Phase::Pending | Phase::Accepted | Phase::Refused, None) => false,
         }
     }
 }

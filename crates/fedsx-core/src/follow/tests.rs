@@ -70,6 +70,11 @@ fn inputs() -> Vec<(&'static str, Input<'static>)> {
             "Refused f0, replaced or ended before",
             Input::Refused { id: "f0" },
         ),
+        ("Taken f1, by the peer's server", Input::Taken { id: "f1" }),
+        (
+            "Taken f0, replaced or ended before",
+            Input::Taken { id: "f0" },
+        ),
         ("Lost f1, at the peer's server", Input::Lost { id: "f1" }),
         (
             "Lost f0, replaced or ended before",
@@ -89,9 +94,6 @@ fn line(outcome: &Outcome) -> String {
     }
     if let Some(undo) = &relation.early_undo {
         write!(line, ", undo of {} remembered", undo.id).expect("writes to a String");
-    }
-    if let Some(id) = &relation.refused {
-        write!(line, ", {id} refused").expect("writes to a String");
     }
     match &outcome.owed {
         Some(Owed::Accept { id }) => write!(line, ", Accept {id} owed"),
@@ -127,7 +129,13 @@ fn the_table() {
     ];
     for (direction, manual, title) in titles {
         writeln!(page, "{title}\n{}", "-".repeat(title.len())).expect("writes to a String");
-        for phase in [Phase::None, Phase::Pending, Phase::Accepted] {
+        let phases = [Phase::None, Phase::Pending, Phase::Accepted, Phase::Refused];
+        // What a peer asks for is refused before it comes to the table.
+        let phases = match direction {
+            Direction::Follower => &phases[..3],
+            Direction::Following => &phases[..],
+        };
+        for &phase in phases {
             for (name, input) in inputs() {
                 let outcome = step(direction, manual, &standing(phase), input, NOW);
                 writeln!(page, "{:<9} {name:<40} {}", phase.as_str(), line(&outcome))
@@ -170,11 +178,16 @@ fn an_undo_that_came_early_swallows_its_follow_for_six_hours() {
 }
 
 #[test]
-fn a_refused_follow_stands_when_it_is_accepted_after_all() {
+fn a_refused_follow_stands_when_it_is_taken_or_accepted_after_all() {
     let direction = Direction::Following;
     let turn = |relation: &Relation, input| step(direction, false, relation, input, NOW).relation;
     let refused = turn(&standing(Phase::Pending), Input::Refused { id: "f1" });
-    assert_eq!(refused.phase, Phase::None);
+    assert_eq!(refused.phase, Phase::Refused);
+    let taken = turn(&refused, Input::Taken { id: "f1" });
+    assert_eq!(
+        (taken.phase, taken.id.as_deref()),
+        (Phase::Pending, Some("f1"))
+    );
     let other = step(direction, false, &refused, Input::Accept(by_id("f0")), NOW);
     assert!(other.ignored);
     let accepted = turn(&refused, Input::Accept(by_id("f1")));
@@ -251,6 +264,7 @@ fn any_input() -> impl Strategy<Value = Input<'static>> {
         Just(Input::BlockedByUs),
         Just(Input::PeerGone),
         id().prop_map(|id| Input::Refused { id }),
+        id().prop_map(|id| Input::Taken { id }),
         id().prop_map(|id| Input::Lost { id }),
     ]
 }

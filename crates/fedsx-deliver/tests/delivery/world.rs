@@ -215,6 +215,10 @@ impl Outbound for World {
         Ok(())
     }
 
+    async fn taken(&self, _actor: ActorNo, _peer: &str, _digest: &Digest) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn post(&self, parcel: Parcel) -> Posted {
         let delay_ms = self.facts().delay_ms;
         if delay_ms > 0 {

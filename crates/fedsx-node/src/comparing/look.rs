@@ -201,7 +201,7 @@ impl Node {
             let relation = state.relation(actor, Direction::Following, peer)?;
             let kind = match relation.phase {
                 Phase::Accepted => continue,
-                Phase::Pending => Kind::Unheard,
+                Phase::Pending | Phase::Refused => Kind::Unheard,
                 Phase::None => Kind::Ghost,
             };
             look.note(actor, kind, relation);
