@@ -230,7 +230,7 @@ pub fn step(
     let now_ms = times.now_ms;
     match input {
         Input::Follow { id } => follow(direction, manual, relation, id, times),
-        Input::Accept(which) if relation.is_meant(which) => {
+        Input::Accept(which) if relation.is_answered(direction, which) => {
             let mut next = relation.clone();
             next.accepted = None;
             if next.phase != Phase::Accepted {
@@ -239,8 +239,10 @@ pub fn step(
             }
             changed(next, None)
         }
-        Input::Reject(which) if relation.is_meant(which) => changed(relation.ended(now_ms), None),
-        Input::Undo(which) if relation.is_meant(which) => {
+        Input::Reject(which) if relation.is_answered(direction, which) => {
+            changed(relation.ended(now_ms), None)
+        }
+        Input::Undo(which) if relation.is_undone(which, times) => {
             let ended = relation.ended(now_ms).said(times);
             match which.id {
                 // Meant by the pair: a follow under the id that stands beside it may still come.
@@ -282,10 +284,7 @@ fn follow(
     times: Times,
 ) -> Outcome {
     let now_ms = times.now_ms;
-    let is_old = relation
-        .said_ms
-        .is_some_and(|said_ms| times.published_ms < said_ms);
-    if is_old
+    if relation.is_said_after(times)
         || relation
             .early_undo
             .as_ref()
@@ -370,11 +369,35 @@ fn ignored(relation: &Relation) -> Outcome {
 }
 
 impl Relation {
-    /// Whether an answer means the follow this relation stands on: by its id, or by the pair unless
+    /// Whether an answer means the follow this relation stands on. What the local actor asked for it gave
+    /// an id itself: another of that kind beside the pair is one of its older follows, answered late or twice.
+    fn is_answered(&self, direction: Direction, which: Which<'_>) -> bool {
+        let is_older = match (which.id, self.id.as_deref()) {
+            (Some(id), Some(own)) => {
+                direction == Direction::Following && id != own && are_siblings(id, own)
+            }
+            _ => false,
+        };
+        self.is_meant(which) && !is_older
+    }
+
+    /// Whether an `Undo` means the follow this relation stands on. By the pair alone it means none that was said
+    /// after it.
+    fn is_undone(&self, which: Which<'_>, times: Times) -> bool {
+        let is_older = self.is_said_after(times) && which.id != self.id.as_deref();
+        self.is_meant(which) && !is_older
+    }
+
+    /// Whether a newer word was heard.
+    fn is_said_after(&self, times: Times) -> bool {
+        self.said_ms
+            .is_some_and(|said_ms| times.published_ms < said_ms)
+    }
+
+    /// Whether an id, a pair or both may mean the follow this relation stands on: by its id, or by the pair unless
     /// the id beside the pair is one that was replaced. (Some servers make up a new id when they
     /// embed a Follow in its Undo, so an unknown id beside the right pair still counts.)
-    #[must_use]
-    pub fn is_meant(&self, which: Which<'_>) -> bool {
+    fn is_meant(&self, which: Which<'_>) -> bool {
         if self.phase == Phase::None {
             return false;
         }
@@ -418,6 +441,14 @@ impl Relation {
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.phase == Phase::None && self.previous.is_none() && self.early_undo.is_none()
+    }
+}
+
+/// Whether two ids differ in their last segment alone, as those do that one actor gives its activities.
+fn are_siblings(one: &str, other: &str) -> bool {
+    match (one.rsplit_once('/'), other.rsplit_once('/')) {
+        (Some((one, _)), Some((other, _))) => one == other,
+        _ => false,
     }
 }
 

@@ -228,6 +228,37 @@ fn a_follow_said_again_is_open_once_the_accepted_one_is_rejected() {
 }
 
 #[test]
+fn an_answer_to_an_older_follow_is_none_to_the_newest() {
+    let id = |number: u32| format!("https://a.example/actors/alice/activities/{number}");
+    let (first, second, third) = (id(1), id(2), id(3));
+    let asked = |relation: &Relation, id| {
+        let input = Input::Follow { id };
+        step(Direction::Following, false, relation, input, NOW).relation
+    };
+    let embedded = |id| Which {
+        id: Some(id),
+        pair: true,
+    };
+    let mut relation = Relation::default();
+    for id in [&first, &second, &third] {
+        relation = asked(&relation, id);
+    }
+    let refused = Input::Refused { id: &third };
+    let refused = step(Direction::Following, false, &relation, refused, NOW).relation;
+    for relation in [&relation, &refused] {
+        let answer = |input| step(Direction::Following, false, relation, input, NOW);
+        assert!(answer(Input::Accept(embedded(&first))).ignored);
+        assert!(answer(Input::Reject(embedded(&first))).ignored);
+        // An id of the answerer's own making, and the right one.
+        let foreign = "https://b.example/activities/1";
+        for id in [foreign, &third] {
+            let accepted = answer(Input::Accept(embedded(id))).relation;
+            assert_eq!(accepted.phase, Phase::Accepted);
+        }
+    }
+}
+
+#[test]
 fn an_older_follow_says_nothing_behind_a_newer_one_or_its_undo() {
     let direction = Direction::Follower;
     let said = |relation: &Relation, input, published_ms, now_ms| {
@@ -246,6 +277,14 @@ fn an_older_follow_says_nothing_behind_a_newer_one_or_its_undo() {
     // The Undo came first of all.
     let early = said(&Relation::default(), undo, 30, 100).relation;
     assert!(said(&early, older, 10, 101).ignored);
+    // Nor does the Undo of the older one, by whatever id, say anything of the newer.
+    let by_pair = Input::Undo(Which {
+        id: Some("f9"),
+        pair: true,
+    });
+    let still = said(&asked, by_pair, 15, 104).relation;
+    assert_eq!((still.phase, still.id), (asked.phase, asked.id.clone()));
+    assert_eq!(said(&asked, by_pair, 25, 104).relation.phase, Phase::None);
     // What is said later counts, also by a clock that was ahead when it said the last word.
     let again = Input::Follow { id: "f3" };
     assert!(!said(&undone, again, 31, 104).ignored);
