@@ -19,7 +19,7 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::Map;
 use fedsx_discovery::actor_cache::PeerError;
 use fedsx_discovery::pool::Purpose;
-use fedsx_store::{AppendError, Arriving, Priority};
+use fedsx_store::{AppendError, Priority};
 use http::HeaderMap;
 
 use crate::erasure::is_deletion;
@@ -128,7 +128,6 @@ impl Node {
         excused: Option<&str>,
         via: Option<&str>,
     ) -> Result<Receipt, Refusal> {
-        let mut arriving = Some(self.0.writer.arriving());
         // Who is passed on by a group has sent nothing.
         let mut pays = via.is_none() && matches!(purpose, Purpose::Inbound { .. });
         let mut evidence = Evidence {
@@ -169,7 +168,7 @@ impl Node {
                     let effect = draft.activity.effect.as_ref();
                     let is_farewell = matches!(effect, Some(Effect::ActorDeleted { .. }));
                     let deletes = is_deletion(effect) && !is_farewell;
-                    match self.append(*draft, arriving.take()).await {
+                    match self.append(*draft).await {
                         Ok(status) => {
                             self.0.learning.appended(&news);
                             if deletes {
@@ -189,8 +188,6 @@ impl Node {
                     }
                 }
                 Decision::Need(need) => {
-                    // A batch is not kept waiting for a fetch.
-                    arriving = None;
                     self.provide(need, purpose, &mut evidence).await?;
                 }
             }
@@ -290,18 +287,13 @@ impl Node {
     }
 
     /// Appends a draft, in as many entries as its logs need, and waits for all.
-    pub(crate) async fn append(
-        &self,
-        mut draft: Draft,
-        arriving: Option<Arriving>,
-    ) -> Result<Status, AppendError> {
+    pub(crate) async fn append(&self, mut draft: Draft) -> Result<Status, AppendError> {
         let further = match draft.logs.len() {
             0..=LOGS_PER_ENTRY => Vec::new(),
             _ => draft.logs.split_off(LOGS_PER_ENTRY),
         };
         let digest = draft.activity.digest;
         let answer = self.0.writer.append(draft, Priority::Inbound)?;
-        drop(arriving);
         let appended = answer.wait().await?;
         for logs in further.chunks(LOGS_PER_ENTRY) {
             self.0

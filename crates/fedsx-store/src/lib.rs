@@ -49,4 +49,4 @@ pub use store::{Report, Store, StoreError, StoreOptions, recorded_url};
 pub use stored::Stored;
 pub use tail::{Reading, Tail};
 pub use view::{InLog, ReadError, SeqRange, View};
-pub use writer::{Answer, Arriving, WriterError, WriterHandle};
+pub use writer::{Answer, WriterError, WriterHandle};

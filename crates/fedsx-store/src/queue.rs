@@ -25,9 +25,8 @@ pub(crate) const BATCH_INPUTS: usize = 512;
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// How long a batch waits for more to come, at most.
 const WINDOW: Duration = Duration::from_millis(1);
-/// How often it looks meanwhile whether more does come. Requests are verified one at a time on each
-/// of a few threads, so that those on their way say little of how many follow.
-const GLANCE: Duration = Duration::from_micros(250);
+/// Inputs for which a batch waits, at most: more make the sync hardly cheaper for each.
+const ENOUGH: usize = 32;
 
 /// Something to be appended.
 #[derive(Debug)]
@@ -110,8 +109,10 @@ pub enum Priority {
 struct Waiting {
     inputs: VecDeque<(Work, Reply)>,
     bytes: usize,
-    /// Requests that are being verified and will come.
-    arriving: usize,
+    /// Inputs of the batch that was handed out last.
+    last: usize,
+    /// For how many the writer waits.
+    enough: usize,
     closed: bool,
 }
 
@@ -143,8 +144,8 @@ impl Queue {
         }
         waiting.bytes += bytes;
         waiting.inputs.push_back((work, reply));
-        // In between the writer is at work, or looks by itself.
-        let is_awaited = matches!(waiting.inputs.len(), 1 | BATCH_INPUTS);
+        // In between the writer is at work, or waits for more.
+        let is_awaited = waiting.inputs.len() == 1 || waiting.inputs.len() == waiting.enough;
         drop(waiting);
         if is_awaited {
             self.changed.notify_one();
@@ -152,18 +153,12 @@ impl Queue {
         Ok(())
     }
 
-    pub(crate) fn arrive(&self) {
-        self.lock().arriving += 1;
-    }
-
-    pub(crate) fn arrived(&self) {
-        self.lock().arriving -= 1;
-    }
-
-    /// The next batch; `None` when the queue is closed and empty. Waits for more only while more comes,
-    /// and never longer than the window: one publisher alone waits for nobody.
+    /// The next batch; `None` when the queue is closed and empty. Waits until half of those are there that
+    /// were at it lately, so that the other half is at work while it is written: a batch of all would leave
+    /// nobody anything to do until it is answered. One publisher alone waits for nobody.
     pub(crate) fn take(&self) -> Option<Vec<(Work, Reply)>> {
         let mut waiting = self.lock();
+        waiting.enough = enough(waiting.last, waiting.inputs.len());
         while waiting.inputs.is_empty() {
             if waiting.closed {
                 return None;
@@ -174,14 +169,12 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         let deadline = Instant::now() + WINDOW;
-        let mut before = 1;
-        while waiting.expects_more(before) {
-            before = waiting.inputs.len();
+        while waiting.inputs.len() < waiting.enough && !waiting.closed {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let woken = self.changed.wait_timeout(waiting, left.min(GLANCE));
+            let woken = self.changed.wait_timeout(waiting, left);
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         Some(waiting.batch())
@@ -205,14 +198,12 @@ impl Queue {
     }
 }
 
-impl Waiting {
-    /// Whether more is likely to come at once: it is being verified, or since the last look, when
-    /// `before` inputs waited, some came.
-    fn expects_more(&self, before: usize) -> bool {
-        let coming = self.arriving > 0 || self.inputs.len() > before;
-        coming && self.inputs.len() < BATCH_INPUTS && !self.closed
-    }
+/// For how many inputs a batch waits, when so many were answered just now and so many wait already.
+fn enough(last: usize, waiting: usize) -> usize {
+    last.midpoint(waiting).clamp(1, ENOUGH)
+}
 
+impl Waiting {
     fn batch(&mut self) -> Vec<(Work, Reply)> {
         let mut batch = Vec::with_capacity(self.inputs.len().min(BATCH_INPUTS));
         let mut bytes = 0;
@@ -224,6 +215,7 @@ impl Waiting {
             self.bytes -= work.payload_len();
             batch.extend(self.inputs.pop_front());
         }
+        self.last = batch.len();
         batch
     }
 }
@@ -261,6 +253,22 @@ mod tests {
             Err(AppendError::QueueFull)
         );
         assert_eq!(push(&queue, QUEUE_BYTES, Priority::Local), Ok(()));
+    }
+
+    #[test]
+    fn half_of_those_who_are_at_it_are_enough_and_one_alone_waits_for_nobody() {
+        let lately = [
+            (0, 0),
+            (1, 0),
+            (1, 1),
+            (8, 0),
+            (4, 4),
+            (64, 0),
+            (30, 34),
+            (512, 512),
+        ];
+        let enough = lately.map(|(last, waiting)| enough(last, waiting));
+        assert_eq!(enough, [1, 1, 1, 4, 4, 32, 32, 32]);
     }
 
     #[test]

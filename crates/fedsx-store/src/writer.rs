@@ -45,16 +45,6 @@ pub struct WriterHandle {
     queue: Arc<Queue>,
 }
 
-/// Tells the writer that an input is on its way, for as long as it lives.
-#[derive(Debug)]
-pub struct Arriving(Arc<Queue>);
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.0.arrived();
-    }
-}
-
 /// An answer that will come.
 #[derive(Debug)]
 pub struct Answer(oneshot::Receiver<Result<Appended, AppendError>>);
@@ -73,13 +63,6 @@ impl Answer {
 impl WriterHandle {
     pub(crate) const fn new(queue: Arc<Queue>) -> Self {
         Self { queue }
-    }
-
-    /// Announces an input, so that a batch may wait for it a moment.
-    #[must_use]
-    pub fn arriving(&self) -> Arriving {
-        self.queue.arrive();
-        Arriving(Arc::clone(&self.queue))
     }
 
     /// Queues an activity. The order of these calls is the order in the journal.

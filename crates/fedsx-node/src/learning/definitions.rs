@@ -282,7 +282,7 @@ impl Node {
             self.judge_draft(&mut draft, act, None).await?;
             // Whether it is taken is decided again when it is activated.
             draft.judged_as_of = None;
-            self.append(*draft, None).await.map_err(fault::append)?;
+            self.append(*draft).await.map_err(fault::append)?;
         }
         let state = self.0.view.state();
         let Some(seen) = state.seen(create).map_err(fault::state)? else {
