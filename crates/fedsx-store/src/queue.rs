@@ -153,9 +153,9 @@ impl Queue {
         Ok(())
     }
 
-    /// The next batch; `None` when the queue is closed and empty. Waits until half of those are there that
-    /// were at it lately, so that the other half is at work while it is written: a batch of all would leave
-    /// nobody anything to do until it is answered. One publisher alone waits for nobody.
+    /// The next batch; `None` when the queue is closed and empty. Waits until as many are there as were at it
+    /// lately, but for no more than are enough: a batch of all who publish would leave nobody anything to do until
+    /// it is written. One publisher alone waits for nobody.
     pub(crate) fn take(&self) -> Option<Vec<(Work, Reply)>> {
         let mut waiting = self.lock();
         waiting.enough = enough(waiting.last, waiting.inputs.len());
@@ -200,7 +200,7 @@ impl Queue {
 
 /// For how many inputs a batch waits, when so many were answered just now and so many wait already.
 fn enough(last: usize, waiting: usize) -> usize {
-    last.midpoint(waiting).clamp(1, ENOUGH)
+    (last + waiting).clamp(1, ENOUGH)
 }
 
 impl Waiting {
@@ -256,19 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn half_of_those_who_are_at_it_are_enough_and_one_alone_waits_for_nobody() {
-        let lately = [
-            (0, 0),
-            (1, 0),
-            (1, 1),
-            (8, 0),
-            (4, 4),
-            (64, 0),
-            (30, 34),
-            (512, 512),
-        ];
+    fn a_batch_waits_for_as_many_as_were_at_it_and_one_alone_for_nobody() {
+        let lately = [(0, 0), (1, 0), (1, 1), (8, 0), (4, 4), (30, 34), (512, 0)];
         let enough = lately.map(|(last, waiting)| enough(last, waiting));
-        assert_eq!(enough, [1, 1, 1, 4, 4, 32, 32, 32]);
+        assert_eq!(enough, [1, 1, 2, 8, 8, 32, 32]);
     }
 
     #[test]
