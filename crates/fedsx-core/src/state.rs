@@ -4,6 +4,7 @@
 //! them is a fold of the journal. Deliberately absent: policy, caches and delivery progress.
 
 mod documents;
+mod follower;
 
 use minicbor::{Decode, Encode};
 
@@ -17,6 +18,7 @@ use crate::key::KeyRecord;
 use crate::trust::Trust;
 
 pub use documents::{Deleted, Erasure, Kept, KeptBlob, Outcome, Seen, Waiting, host};
+pub use follower::{Follower, ReceivesAt};
 
 /// Where an entry stands in the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -67,26 +69,6 @@ impl Actor {
     pub const fn is_gone(&self) -> bool {
         self.gone_ms.is_some()
     }
-}
-
-/// An accepted follower, for as long as it was one.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Follower {
-    /// The follower's URL.
-    #[n(0)]
-    pub peer: String,
-    /// The offset of the Accept.
-    #[n(1)]
-    pub from: u64,
-    /// The offset at which it ended, exclusive.
-    #[n(2)]
-    pub until: Option<u64>,
-    /// Where a remote follower receives.
-    #[n(3)]
-    pub inbox: Option<String>,
-    /// Its shared inbox.
-    #[n(4)]
-    pub shared_inbox: Option<String>,
 }
 
 /// Who blocked whom, seen from a local actor.

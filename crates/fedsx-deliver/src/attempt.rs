@@ -119,7 +119,8 @@ async fn taken<O: Outbound>(outbound: &O, place: &Place, item: &Item) -> Outcome
     Outcome::Arrived
 }
 
-/// Follow and block are looked at again: much may have happened since it was queued.
+/// Follow and block are looked at again: much may have happened since it was queued. What takes something back
+/// goes to whoever may have that, follower or not.
 fn is_wanted<O: Outbound>(
     outbound: &O,
     place: &Place,
@@ -129,13 +130,18 @@ fn is_wanted<O: Outbound>(
         return Ok(false);
     }
     let peer = match &item.recipient {
-        // Of many followers behind one inbox, somebody wants it.
-        Recipient::Shared(_) => return Ok(true),
+        Recipient::Shared(_) if item.past_follows => return Ok(true),
+        // Of many followers behind one inbox, one is enough.
+        Recipient::Shared(_) => {
+            let inbox = item.inbox.as_deref();
+            let is_followed = |inbox| outbound.is_followed_at(place.actor, inbox);
+            return inbox.map_or(Ok(true), is_followed);
+        }
         Recipient::Named(_) if item.past_blocks => return Ok(true),
         Recipient::Named(peer) | Recipient::Follower(peer) => peer,
     };
     let standing = outbound.standing(place.actor, peer)?;
-    let is_follower = matches!(item.recipient, Recipient::Follower(_));
+    let is_follower = matches!(item.recipient, Recipient::Follower(_)) && !item.past_follows;
     Ok(!standing.blocked && (!is_follower || standing.follows_since.is_some()))
 }
 

@@ -175,6 +175,7 @@ impl<O: Outbound> Delivery<O> {
             ..
         } = &*self.inner;
         let mut applied = outbound.applied();
+        let mut wanting = deliveries.wanting();
         let mut expander = Expander::new(
             Arc::clone(outbound),
             Arc::clone(deliveries),
@@ -183,44 +184,65 @@ impl<O: Outbound> Delivery<O> {
         while !stop.is_cancelled() {
             // Before looking, so that what comes while looking is looked at again.
             applied.borrow_and_update();
-            if expander.is_idle()? {
+            wanting.borrow_and_update();
+            let is_idle = expander.is_idle()?;
+            if is_idle && !deliveries.is_wanted() {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     changed = applied.changed() => if changed.is_err() {
                         stop.cancelled().await;
                     },
+                    // Its sender is kept by `deliveries`.
+                    _ = wanting.changed() => {}
                 }
                 continue;
             }
-            let gathered;
-            (expander, gathered) = off_the_runtime(expander, Expander::gather).await;
-            let expanded = match gathered {
-                Ok(None) => continue,
-                Ok(Some(mut chunk)) => match self.place(chunk.local.take()).await {
-                    Ok(()) => {
-                        let committed;
-                        (expander, committed) =
-                            off_the_runtime(expander, |expander| expander.commit(chunk)).await;
-                        committed.map_err(ExpandError::from)
+            // What is new and what was missed take turns.
+            let mut expanded = Ok(Vec::new());
+            if !is_idle {
+                (expander, expanded) = self.expand_more(expander).await;
+            }
+            let found;
+            (expander, found) = off_the_runtime(expander, |expander| {
+                let found = expander.find_again()?;
+                found.map_or(Ok(Vec::new()), |found| expander.queue_again(found))
+            })
+            .await;
+            for queued in [expanded, found] {
+                match queued {
+                    Ok(places) if places.is_empty() => {}
+                    Ok(places) => {
+                        let _ = self.inner.events.send(Event::Queued(places)).await;
                     }
-                    Err(fault) => Err(fault.into()),
-                },
-                Err(error) => Err(error),
-            };
-            match expanded {
-                Ok(places) if places.is_empty() => {}
-                Ok(places) => {
-                    let _ = self.inner.events.send(Event::Queued(places)).await;
-                }
-                Err(ExpandError::Delivery(error)) => return Err(error),
-                Err(ExpandError::Fault(error)) => {
-                    tracing::warn!(%error, "an entry is not expanded, and tried again");
-                    let pause = tokio::time::sleep(Duration::from_millis(FAULT_PAUSE_MS));
-                    let _ = stop.run_until_cancelled(pause).await;
+                    Err(ExpandError::Delivery(error)) => return Err(error),
+                    Err(ExpandError::Fault(error)) => {
+                        tracing::warn!(%error, "an entry is not expanded, and tried again");
+                        let pause = tokio::time::sleep(Duration::from_millis(FAULT_PAUSE_MS));
+                        let _ = stop.run_until_cancelled(pause).await;
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// The next chunk of what is new.
+    async fn expand_more(
+        &self,
+        expander: Expander<O>,
+    ) -> (Expander<O>, Result<Vec<Place>, ExpandError>) {
+        let (expander, gathered) = off_the_runtime(expander, Expander::gather).await;
+        let mut chunk = match gathered {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return (expander, Ok(Vec::new())),
+            Err(error) => return (expander, Err(error)),
+        };
+        if let Err(fault) = self.place(chunk.local.take()).await {
+            return (expander, Err(fault.into()));
+        }
+        let commit = |expander: &mut Expander<O>| expander.commit(chunk);
+        let (expander, committed) = off_the_runtime(expander, commit).await;
+        (expander, committed.map_err(ExpandError::from))
     }
 
     async fn place(

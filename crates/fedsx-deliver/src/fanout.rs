@@ -4,20 +4,25 @@
 //! then, who is named), less whom a later entry has blocked or parted from; what takes something back goes to whoever
 //! was a follower since that, parted or not; addresses that have to be
 //! looked up are looked up when sending. So expanding it again, after a crash or into a rebuilt index,
-//! gives the same items. Memory holds one chunk, and a number for each shared inbox of the entry.
+//! gives the same items; so does expanding it for a host that missed it. Memory holds one chunk, and a number for
+//! each shared inbox of the entry.
 //! Design, section 9.1.
 
-use std::collections::HashSet;
+mod missed;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::ActorNo;
-use fedsx_core::state::Follower;
+use fedsx_core::state::{Follower, ReceivesAt};
 use fedsx_store::delivery::{Deliveries, DeliveryError, FanOut, Item, Place, Placed, Recipient};
 
 use crate::attempt::lane_of;
 use crate::options::DeliveryOptions;
 use crate::outbound::{Entry, Fault, Local, Outbound};
+
+pub use self::missed::FoundAgain;
 
 /// Why an entry was not expanded.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +45,10 @@ pub struct Expander<O> {
     offset: u64,
     /// Its shared inboxes so far, and who has parted, by hash.
     sent: HashSet<u64>,
+    /// The same of entries that are being expanded again for a host, by that and the sender.
+    sent_again: BTreeMap<(Arc<str>, ActorNo), (u64, HashSet<u64>)>,
+    /// The host that was found something again last.
+    turn: Option<Arc<str>>,
 }
 
 /// One chunk of an entry.
@@ -62,6 +71,8 @@ impl<O: Outbound> Expander<O> {
             options,
             offset: 0,
             sent: HashSet::new(),
+            sent_again: BTreeMap::new(),
+            turn: None,
         }
     }
 
@@ -87,12 +98,7 @@ impl<O: Outbound> Expander<O> {
             self.offset = fan_out.offset;
             self.sent = HashSet::new();
         }
-        let mut chunk = Chunk {
-            entry: fan_out,
-            items: Vec::new(),
-            next: None,
-            local: None,
-        };
+        let mut chunk = Chunk::of(fan_out);
         let (offset, actor) = (chunk.entry.offset, chunk.entry.actor);
         let Some(entry) = self.outbound.entry(offset, actor)? else {
             return Ok(Some(chunk));
@@ -148,17 +154,15 @@ impl<O: Outbound> Expander<O> {
                 return Ok(());
             }
         }
-        let Some(inbox) = follower.inbox else {
+        let Some(at) = follower.receives_at() else {
             return self.local_or_lost(local, entry, &follower.peer);
         };
-        let shared = follower
-            .shared_inbox
-            .filter(|shared| same_host(shared, &follower.peer));
-        let (recipient, inbox) = match shared {
+        let peer = follower.peer.clone();
+        let (recipient, inbox) = match at {
             // Nobody asks again whether it follows.
-            _ if has_parted => (Recipient::Named(follower.peer), inbox),
-            Some(shared) => (Recipient::Shared(follower.peer), shared),
-            None => (Recipient::Follower(follower.peer), inbox),
+            _ if has_parted => (Recipient::Named(peer), follower.inbox.unwrap_or_default()),
+            ReceivesAt::Shared(shared) => (Recipient::Shared(peer), shared.to_owned()),
+            ReceivesAt::Own(own) => (Recipient::Follower(peer), own.to_owned()),
         };
         let item = self.item(entry, recipient, Some(inbox));
         let hash = item.recipient_hash();
@@ -242,11 +246,21 @@ impl<O: Outbound> Expander<O> {
             failures: 0,
             queued_ms: self.outbound.now_ms(),
             past_blocks: entry.past_blocks,
+            past_follows: entry.takes_back.is_some(),
         }
     }
 }
 
 impl Chunk {
+    const fn of(entry: FanOut) -> Self {
+        Self {
+            entry,
+            items: Vec::new(),
+            next: None,
+            local: None,
+        }
+    }
+
     fn push(&mut self, host: Option<String>, recipient: u64, item: Item) {
         let Some(host) = host else {
             tracing::warn!(
@@ -263,22 +277,5 @@ impl Chunk {
             recipient,
         };
         self.items.push(Placed { place, item });
-    }
-}
-
-/// Whether two URLs lie on one host. Compared as text up to the path: they were normalised when they were
-/// let in, and a shared inbox that is not recognised costs a request, no more.
-fn same_host(a: &str, b: &str) -> bool {
-    let host = |url: &str| {
-        let path = url.find("://").map(|scheme| scheme + 3)?;
-        Some(
-            url[path..]
-                .find('/')
-                .map_or(url.len(), |slash| path + slash),
-        )
-    };
-    match (host(a), host(b)) {
-        (Some(a_end), Some(b_end)) => a[..a_end].eq_ignore_ascii_case(&b[..b_end]),
-        _ => false,
     }
 }

@@ -5,8 +5,8 @@
 //! the lane, which backs off as a whole and gives nothing up; a failure of an item is the item's own,
 //! and the lane goes on. Deliberately absent: rows, queues and the network.
 //!
-//! A dormant host's rows are kept for now and it is probed once a day; that only a cursor is kept of them
-//! comes later.
+//! A host that has failed for long is dormant: it is tried once a day, whatever it asks for, and nothing is queued for
+//! it (`fanout/missed.rs`).
 
 use std::fmt;
 
@@ -159,11 +159,13 @@ pub enum Standing {
 impl Standing {
     /// Of a lane.
     #[must_use]
-    pub fn of(lane: &Lane, now_ms: i64, options: &DeliveryOptions) -> Self {
-        match lane.failing_since_ms {
-            Some(since_ms) if now_ms - since_ms >= options.dormant_after_ms => Self::Dormant,
-            _ if is_open(lane, now_ms) => Self::Ready,
-            _ => Self::BackingOff,
+    pub fn of(lane: &Lane, now_ms: i64) -> Self {
+        if lane.dormant_since_ms.is_some() {
+            Self::Dormant
+        } else if is_open(lane, now_ms) {
+            Self::Ready
+        } else {
+            Self::BackingOff
         }
     }
 
@@ -359,17 +361,16 @@ fn host_failed(
     }
     let now_ms = tried.now_ms;
     let since_ms = lane.failing_since_ms.unwrap_or(now_ms);
-    let asked_ms = retry_after_ms
-        .map(|asked| asked.clamp(options.pause_in_place_ms, options.retry_after_max_ms));
-    let wait_ms = asked_ms.unwrap_or_else(|| {
-        let is_dormant = now_ms - since_ms >= options.dormant_after_ms;
-        let wait_ms = if is_dormant {
-            options.probe_ms
-        } else {
-            scheduled(lane.failures, options)
-        };
-        jittered(wait_ms, tried.random, options)
-    });
+    let is_dormant = now_ms - since_ms >= options.dormant_after_ms;
+    let jittered = |wait_ms| jittered(wait_ms, tried.random, options);
+    let wait_ms = match retry_after_ms {
+        _ if is_dormant => jittered(options.probe_ms),
+        // It may ask for less than the schedule has by now, but not to be asked all the time.
+        Some(asked_ms) => asked_ms
+            .min(options.retry_after_max_ms)
+            .max(jittered(scheduled(0, options))),
+        None => jittered(scheduled(lane.failures, options)),
+    };
     Lane {
         failures: lane.failures.saturating_add(1),
         failing_since_ms: Some(since_ms),
@@ -377,6 +378,7 @@ fn host_failed(
         next_try_ms: Some(now_ms + wait_ms),
         faults: lane.faults,
         last_error: Some(clip(why)),
+        dormant_since_ms: is_dormant.then(|| lane.dormant_since_ms.unwrap_or(now_ms)),
     }
 }
 

@@ -130,7 +130,8 @@ pub trait Outbound: Send + Sync + 'static {
     /// Changes with each commit of the index.
     fn applied(&self) -> watch::Receiver<u64>;
 
-    /// The entry at `offset`, published by `actor`; nothing when it is erased or never sent (a Block).
+    /// The entry at `offset`, published by `actor`; nothing when it is erased or never sent (a Block, what was
+    /// imported).
     ///
     /// # Errors
     /// [`Fault`]; so for all of these.
@@ -147,6 +148,31 @@ pub trait Outbound: Send + Sync + 'static {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Followers, Fault>;
+
+    /// The same of those who receive, or once received, at a host, by its authority.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn followers_at(
+        &self,
+        host: &str,
+        actor: ActorNo,
+        range: RangeInclusive<u64>,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Followers, Fault>;
+
+    /// The offsets of the entries in the outbox of `actor`, from one on, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn published(&self, actor: ActorNo, from: u64, limit: usize) -> Result<Vec<u64>, Fault>;
+
+    /// Whether any follower of `actor` receives at a shared inbox.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn is_followed_at(&self, actor: ActorNo, shared_inbox: &str) -> Result<bool, Fault>;
 
     /// How a peer stands with a local actor.
     ///

@@ -17,7 +17,7 @@ use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::follow::{Direction, Phase, Relation};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_core::state::StateError;
+use fedsx_core::state::{ReceivesAt, StateError};
 use fedsx_core::value::Value;
 use fedsx_discovery::actor_cache::PeerError;
 use fedsx_discovery::client::{BodyLimit, Request, Transport, TransportError};
@@ -28,6 +28,7 @@ use fedsx_store::delivery::{ANSWER_BYTES, Deliveries};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::watch;
 
+use crate::attempt::lane_of;
 use crate::delivery::Delivery;
 use crate::options::DeliveryOptions;
 use crate::outbound::{
@@ -35,6 +36,8 @@ use crate::outbound::{
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/activity+json");
+/// Followers that are looked at together, where one is enough.
+const FOLLOWERS_AT: usize = 16;
 /// Memory for documents at hand, bytes.
 const DOCUMENTS_BYTES: usize = 4 << 20;
 
@@ -85,6 +88,7 @@ impl Outbound for OverNode {
             .map_err(|error| Fault::new(DOING, error))?;
         let Some(found) = found else { return Ok(None) };
         let activity = found.stored.activity().filter(|_| !found.stored.erased);
+        let activity = activity.filter(|activity| activity.fan_out);
         let Some(activity) = activity else {
             return Ok(None);
         };
@@ -145,6 +149,48 @@ impl Outbound for OverNode {
         page.map_err(|error| Fault::new("reading followers", error))
     }
 
+    fn followers_at(
+        &self,
+        host: &str,
+        actor: ActorNo,
+        range: RangeInclusive<u64>,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Followers, Fault> {
+        let view = self.node.view();
+        let page = view.followers_at(host, actor, &range, cursor, limit);
+        page.map_err(|error| Fault::new("reading the followers at a host", error))
+    }
+
+    fn published(&self, actor: ActorNo, from: u64, limit: usize) -> Result<Vec<u64>, Fault> {
+        let offsets = self.node.view().outbox_offsets(actor, from, limit);
+        offsets.map_err(|error| Fault::new("reading an outbox", error))
+    }
+
+    fn is_followed_at(&self, actor: ActorNo, shared_inbox: &str) -> Result<bool, Fault> {
+        let Some(host) = lane_of(shared_inbox) else {
+            return Ok(false);
+        };
+        // Those who follow now.
+        let now = u64::MAX..=u64::MAX;
+        let mut cursor = None;
+        loop {
+            let (followers, next) =
+                self.followers_at(&host, actor, now.clone(), cursor, FOLLOWERS_AT)?;
+            for follower in followers {
+                if follower.receives_at() == Some(ReceivesAt::Shared(shared_inbox))
+                    && !self.is_blocked(actor, &follower.peer)?
+                {
+                    return Ok(true);
+                }
+            }
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(false),
+            }
+        }
+    }
+
     fn standing(&self, actor: ActorNo, peer: &str) -> Result<PeerStanding, Fault> {
         let state = self.node.view().state();
         let read = || {
@@ -153,14 +199,14 @@ impl Outbound for OverNode {
                 Phase::Accepted => state.last_follower(actor, peer)?.map(|last| last.from),
                 Phase::None | Phase::Pending | Phase::Refused => None,
             };
-            let blocked = state.blocks(actor, peer)?.any() || state.is_peer_blocked(peer)?;
-            Ok(PeerStanding {
-                follows_since,
-                blocked,
-                inbox: relation.inbox,
-            })
+            Ok((follows_since, relation.inbox))
         };
-        read().map_err(|error: StateError| Fault::new("reading how a peer stands", error))
+        let (follows_since, inbox) = read().map_err(|error: StateError| stands(error))?;
+        Ok(PeerStanding {
+            follows_since,
+            blocked: self.is_blocked(actor, peer)?,
+            inbox,
+        })
     }
 
     fn is_barred(&self, host: &str) -> Result<bool, Fault> {
@@ -311,6 +357,10 @@ fn taken_back(view: &View, delete: &Activity) -> Result<Option<u64>, StateError>
     Ok(first)
 }
 
+fn stands(error: StateError) -> Fault {
+    Fault::new("reading how a peer stands", error)
+}
+
 impl OverNode {
     /// Whom a document asks to follow, and its id, if it is a Follow.
     fn follow(
@@ -338,6 +388,13 @@ impl OverNode {
         let state = self.node.view().state();
         let relation = state.relation(actor, Direction::Following, peer);
         relation.map_err(|error| Fault::new(doing, error))
+    }
+
+    /// Whether an actor and a peer, or this instance and it, have blocked one another.
+    fn is_blocked(&self, actor: ActorNo, peer: &str) -> Result<bool, Fault> {
+        let state = self.node.view().state();
+        let blocks = state.blocks(actor, peer).map_err(stands)?;
+        Ok(blocks.any() || state.is_peer_blocked(peer).map_err(stands)?)
     }
 
     async fn append(&self, control: Control, doing: &'static str) -> Result<(), Fault> {

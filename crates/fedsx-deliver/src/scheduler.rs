@@ -4,7 +4,8 @@
 //! Invariant: of one actor to one host at most one delivery is under way, and the queue's order is kept
 //! for the pair; an item's row changes only in the batch that its try's outcome leads to. In memory is a
 //! lane for each host that is being sent something or fails, never an item. Deliberately absent: tasks,
-//! clocks and the network (`delivery.rs`), and what an answer means (`lane.rs`).
+//! clocks and the network (`delivery.rs`), what an answer means (`lane.rs`), and what dormant hosts miss, which is
+//! only asked for here when their queues have run empty (`fanout/missed.rs`).
 //! Design, section 9.2.
 
 mod active;
@@ -258,7 +259,11 @@ impl Scheduler {
         }
         deliveries.commit(change)?;
         for host in hosts {
-            if let Some(active) = self.lanes.get(&host) {
+            if let Some(active) = self.lanes.get_mut(&host) {
+                if active.state.dormant_since_ms.is_some() {
+                    deliveries.forgo(&host)?;
+                    active.forget();
+                }
                 self.watched.show(&host, active);
             }
             self.enter(&host);
@@ -288,6 +293,9 @@ impl Scheduler {
         };
         active.in_ring = false;
         active.deficit = 0;
+        if active.is_empty() && self.deliveries.is_missing(host) {
+            self.deliveries.want(host);
+        }
         if active.is_idle() {
             self.lanes.remove(host);
             return;

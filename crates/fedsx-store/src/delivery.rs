@@ -9,25 +9,29 @@
 
 mod change;
 mod dead;
+mod dormant;
 mod progress;
 mod rows;
 mod waiting;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fedsx_core::entry::ActorNo;
 use fedsx_core::limits::DEAD_LETTERS;
+use tokio::sync::watch;
 
 pub use self::change::Change;
 use self::change::Touched;
+pub use self::dormant::Again;
 pub use self::rows::{
-    ANSWER_BYTES, BadRow, DeadLetter, Item, Lane, Place, Placed, Recipient, clip,
+    ANSWER_BYTES, BadRow, DeadLetter, Item, Lane, Missed, Place, Placed, Recipient, clip,
 };
 use self::rows::{
     ASIDE, CURSOR, DEAD, FAN_OUT, Head, LANE, Progress, QUEUED, decode, host_prefix, lane_host,
-    lane_key, offset_key, offset_of, pair_key, queued_from, split_host,
+    lane_key, offset_key, offset_of, pair_key, split_host,
 };
 pub use self::waiting::Waiting;
 use crate::engine::{Engine, EngineError, Row, prefix_end};
@@ -72,6 +76,8 @@ pub struct Deliveries {
     /// Dead letters kept.
     dead_max: u64,
     dead_dropped: AtomicU64,
+    /// The hosts for which what they missed is to be found again.
+    wanting: watch::Sender<BTreeSet<Arc<str>>>,
 }
 
 impl Deliveries {
@@ -90,6 +96,8 @@ impl Deliveries {
             Some(progress) => progress,
             None => progress::restore(engine.as_ref(), Ledger::read(&path)?, applied)?,
         };
+        let mut touched = Touched::new(progress);
+        dormant::load(engine.as_ref(), &mut touched)?;
         let newest = engine.scan_prefix(&[DEAD], 1, true)?;
         let next_dead = match newest.first() {
             Some((key, _)) => offset_of(key)? + 1,
@@ -99,7 +107,8 @@ impl Deliveries {
             engine,
             path,
             ledger: Mutex::new(None),
-            touched: Mutex::new(Touched::new(progress)),
+            wanting: watch::Sender::new(touched.missing.clone()),
+            touched: Mutex::new(touched),
             next_dead: AtomicU64::new(next_dead),
             dead_max: DEAD_LETTERS as u64,
             dead_dropped: AtomicU64::new(0),
@@ -129,7 +138,7 @@ impl Deliveries {
 
     /// Queues items of an entry that is being expanded, and either keeps how far it has come, or, with
     /// no cursor, ends its expansion. Items known to have been settled before an index was thrown away
-    /// are left out; what was queued comes back.
+    /// are left out; what was queued comes back. What a host misses because it is dormant is not queued.
     ///
     /// # Errors
     /// When the index can't be read or written.
@@ -145,7 +154,9 @@ impl Deliveries {
         } else {
             items
         };
+        let mut touched = self.touched();
         let mut change = self.change();
+        let items = self.not_missed(&touched, &mut change, items)?;
         for placed in &items {
             change.put(placed);
         }
@@ -153,7 +164,7 @@ impl Deliveries {
             Some(cursor) => change.keep_cursor(entry.offset, cursor),
             None => change.end_expansion(entry.offset),
         }
-        self.commit(change)?;
+        self.commit_under(&mut touched, change)?;
         Ok(items.into_iter().map(|placed| placed.place).collect())
     }
 
@@ -230,17 +241,9 @@ impl Deliveries {
         actor: ActorNo,
         from: (u64, u64),
     ) -> Result<Option<Placed>, DeliveryError> {
-        let from = queued_from(
-            host,
-            actor,
-            Head {
-                offset: from.0,
-                recipient: from.1,
-            },
-        );
-        let to = prefix_end(&pair_key(QUEUED, host, actor));
-        let row = self.engine.scan(&from, &to, 1, false)?.pop();
-        row.map(|row| placed(&row)).transpose()
+        let may_miss = self.touched().missing.contains(host);
+        let (offset, recipient) = from;
+        self.first_before(host, actor, Head { offset, recipient }, may_miss)
     }
 
     /// What is set aside for a host, the first due first, at most `limit`.

@@ -14,6 +14,7 @@ pub mod engine;
 mod erasure;
 pub mod export;
 mod flusher;
+mod followers;
 mod genesis;
 mod groups;
 mod hosts;
@@ -40,6 +41,7 @@ mod writer;
 
 pub use blobs::Found as FoundBlob;
 pub use erasure::Deletion;
+pub use followers::FollowersPage;
 pub use genesis::compare_genesis;
 pub use import::{Imports, StageError, Staged, Staging};
 pub use kept::KeptUnder;

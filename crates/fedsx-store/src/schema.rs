@@ -12,7 +12,7 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::{blobs, groups, hosts, kept, partial, triggers};
+use crate::{blobs, followers, groups, hosts, kept, partial, triggers};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
 pub const VERSION: u32 = 5;
@@ -106,6 +106,8 @@ pub enum Table {
     BlobOf = 0x29,
     /// Hash of the URL of a blocked actor → the URL.
     PeerBlock = 0x2a,
+    /// Hash of an authority, actor, hash of a follower, offset → nothing: the follower of that period receives there.
+    FollowerAt = 0x33,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -436,9 +438,7 @@ fn write_between(row: Row, batch: &mut Batch) {
             put_or_delete(batch, key, peer, (!owed.is_empty()).then_some(owed));
         }
         Row::Follower { actor, follower } => {
-            let mut key = pair_key(Table::Follower, actor, &follower.peer);
-            key.extend_from_slice(&follower.from.to_be_bytes());
-            batch.put(key, encode(follower));
+            followers::write(actor, follower, batch);
         }
         other => unreachable!("{other:?} is laid out by `write`"),
     }

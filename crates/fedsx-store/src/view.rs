@@ -3,8 +3,6 @@
 //! A view shows whole batches only. It reads positions from the index and documents from the journal.
 //! Deliberately absent: who may see what (that is for those who serve it).
 
-use std::cmp::Ordering;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use fedsx_core::actor::tombstone;
@@ -12,7 +10,7 @@ use fedsx_core::cid::Digest;
 use fedsx_core::entry::{ActorNo, LogId};
 use fedsx_core::follow::{Direction, Owed, Phase, Relation};
 use fedsx_core::notation::NotationError;
-use fedsx_core::state::{Actor, At, Follower, Seen, State, StateError};
+use fedsx_core::state::{Actor, At, Seen, State, StateError};
 use fedsx_core::value::{Map, Value};
 use tokio::sync::watch;
 
@@ -271,24 +269,44 @@ impl View {
     /// As above.
     pub fn outbox_entry(&self, actor: ActorNo, offset: u64) -> Result<Option<InLog>, ReadError> {
         let log = LogId::outbox(actor);
-        let (mut low, mut high) = (1, self.index.log_len(log)?);
-        while low <= high {
+        let seq = self.seq_at(log, offset)?;
+        let at = self.index.row::<At>(&log_key(log, seq))?;
+        let Some(at) = at.filter(|at| at.offset == offset) else {
+            return Ok(None);
+        };
+        let stored = self.complete(self.at(at)?)?;
+        Ok(Some(InLog { seq, stored }))
+    }
+
+    /// The offsets of an actor's outbox from one on, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn outbox_offsets(
+        &self,
+        actor: ActorNo,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, ReadError> {
+        let log = LogId::outbox(actor);
+        let from = log_key(log, self.seq_at(log, from)?);
+        let to = prefix_end(&log_prefix(log));
+        let rows = self.engine.scan(&from, &to, limit, false)?;
+        let offset = |(key, value): &(Vec<u8>, Vec<u8>)| Ok(index::log_row(key, value)?.1.offset);
+        rows.iter().map(offset).collect()
+    }
+
+    /// The least place of a log that holds an offset or one behind it, found by halving.
+    fn seq_at(&self, log: LogId, offset: u64) -> Result<u64, ReadError> {
+        let (mut low, mut high) = (1, self.index.log_len(log)? + 1);
+        while low < high {
             let seq = low + (high - low) / 2;
-            let Some(at) = self.index.row::<At>(&log_key(log, seq))? else {
-                return Ok(None);
-            };
-            match at.offset.cmp(&offset) {
-                Ordering::Equal => {
-                    return Ok(Some(InLog {
-                        seq,
-                        stored: self.complete(self.at(at)?)?,
-                    }));
-                }
-                Ordering::Less => low = seq + 1,
-                Ordering::Greater => high = seq - 1,
+            match self.index.row::<At>(&log_key(log, seq))? {
+                Some(at) if at.offset < offset => low = seq + 1,
+                _ => high = seq,
             }
         }
-        Ok(None)
+        Ok(low)
     }
 
     /// Relations of an actor in one direction, those of phase `none` left out, in no particular but a
@@ -326,35 +344,6 @@ impl View {
             }
         }
         Ok(relations)
-    }
-
-    /// Those who were accepted followers at some time in a range of offsets, a page at a time: the cursor to go on
-    /// from comes with each page, none with the last.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn followers(
-        &self,
-        actor: ActorNo,
-        range: RangeInclusive<u64>,
-        cursor: Option<Vec<u8>>,
-        limit: usize,
-    ) -> Result<(Vec<Follower>, Option<Vec<u8>>), ReadError> {
-        let prefix = key(Table::Follower, &[&actor.0.to_be_bytes()]);
-        let from = cursor.unwrap_or_else(|| prefix.clone());
-        let rows = self
-            .engine
-            .scan(&from, &prefix_end(&prefix), limit, false)?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|(key, _)| prefix_end(key)));
-        let mut followers = Vec::with_capacity(rows.len());
-        for (_, value) in rows {
-            let follower: Follower = index::decode(&value)?;
-            let has_ended = follower.until.is_some_and(|until| until <= *range.start());
-            if follower.from <= *range.end() && !has_ended {
-                followers.push(follower);
-            }
-        }
-        Ok((followers, next.flatten()))
     }
 
     /// What is owed to peers, at most `limit` rows.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use fedsx_core::entry::ActorNo;
 use fedsx_store::delivery::{DeadLetter, DeliveryError, Place};
 
-use super::{Delivery, Event};
+use super::{Delivery, Event, Inner};
+use crate::attempt::lane_of;
 use crate::lane::Standing;
-use crate::outbound::Outbound;
+use crate::outbound::{Fault, Outbound};
 
 /// Dead letters that are read at once.
 const LETTERS: usize = 1_000;
+/// Followers at a host that are looked at to say whether there are any.
+const FOLLOWERS: usize = 16;
 /// Entries that wait to be expanded, of more than which it is only said that there are so many.
 pub const UNEXPANDED: usize = 10_000;
 
@@ -37,6 +40,8 @@ pub struct LaneStatus {
     pub last_error: Option<String>,
     /// The oldest entry that waits.
     pub oldest_offset: Option<u64>,
+    /// The first entry that was not queued, because the host is dormant.
+    pub missed_from: Option<u64>,
 }
 
 /// Delivery in numbers.
@@ -48,6 +53,8 @@ pub struct Totals {
     pub waiting: u64,
     /// Hosts that failed when last tried.
     pub failing: usize,
+    /// Those of them that are dormant.
+    pub dormant: usize,
     /// Items that were given up and are kept.
     pub dead_letters: u64,
     /// Those of them that this process dropped to make room for others.
@@ -88,21 +95,27 @@ impl<O: Outbound> Delivery<O> {
         let watched = self.watched();
         let now_ms = self.inner.outbound.now_ms();
         let mut hosts = deliveries.waiting()?;
-        for (host, _) in deliveries.lanes()? {
+        let failing = deliveries.lanes()?.into_iter().map(|(host, _)| host);
+        for host in failing.chain(deliveries.missing()) {
             hosts.entry(host).or_default();
         }
         let status = hosts.into_iter().map(|(host, waiting)| {
             let lane = deliveries.lane(&host)?;
+            let missed = match deliveries.is_missing(&host) {
+                true => deliveries.missed(&host, usize::MAX)?,
+                false => Vec::new(),
+            };
             Ok(LaneStatus {
                 queued: waiting.queued,
                 set_aside: waiting.set_aside,
                 oldest_offset: deliveries.oldest(&host)?,
                 in_flight: watched.in_flight(&host),
-                state: Standing::of(&lane, now_ms, &self.inner.options),
+                state: Standing::of(&lane, now_ms),
                 failures: lane.failures,
                 failing_since_ms: lane.failing_since_ms,
                 next_try_ms: lane.next_try_ms,
                 last_error: lane.last_error,
+                missed_from: missed.iter().map(|(_, missed)| missed.offset).min(),
                 host: host.to_string(),
             })
         });
@@ -127,7 +140,55 @@ impl<O: Outbound> Delivery<O> {
         actor: ActorNo,
         offset: u64,
     ) -> Result<(Vec<Arc<str>>, bool), DeliveryError> {
-        self.inner.deliveries.waiting_of(actor, offset)
+        let (mut hosts, unexpanded) = self.inner.deliveries.waiting_of(actor, offset)?;
+        for host in self.inner.deliveries.missing() {
+            if !hosts.contains(&host) && self.has_missed(&host, actor, offset)? {
+                hosts.push(host);
+            }
+        }
+        Ok((hosts, unexpanded))
+    }
+
+    /// Whether an entry is one that a dormant host misses.
+    fn has_missed(&self, host: &str, actor: ActorNo, offset: u64) -> Result<bool, DeliveryError> {
+        let Inner {
+            outbound,
+            deliveries,
+            ..
+        } = &*self.inner;
+        let missed = deliveries.missed_by(host, actor)?;
+        if missed.is_none_or(|missed| missed.offset > offset)
+            || offset > deliveries.expanded_through()
+        {
+            return Ok(false);
+        }
+        let is_for = || {
+            let Some(entry) = outbound.entry(offset, actor)? else {
+                return Ok(false);
+            };
+            let is_here = |peer: &String| lane_of(peer).as_deref() == Some(host);
+            if entry.named.iter().chain(&entry.hidden).any(is_here) {
+                return Ok(true);
+            }
+            let range = entry.takes_back.unwrap_or(offset)..=offset;
+            let (followers, _) = outbound.followers_at(host, actor, range, None, FOLLOWERS)?;
+            Ok::<_, Fault>(entry.followers && !followers.is_empty())
+        };
+        // Who can't be told apart may be one.
+        Ok(is_for().unwrap_or_else(|error| {
+            tracing::warn!(%error, host, "whether a dormant host misses an entry is not known");
+            true
+        }))
+    }
+
+    /// Ends the back-off of a host, so that it is tried at once; whether there was one.
+    pub async fn wake(&self, host: &str) -> bool {
+        let is_failing = self.watched().is_failing(host);
+        if is_failing {
+            // Fails when nothing runs any more.
+            let _ = self.inner.events.send(Event::Woken(host.to_owned())).await;
+        }
+        is_failing
     }
 
     /// Everything in numbers.
@@ -146,6 +207,7 @@ impl<O: Outbound> Delivery<O> {
                 .map(|waiting| waiting.queued + waiting.set_aside)
                 .sum(),
             failing: lanes.iter().filter(|(_, lane)| lane.failures > 0).count(),
+            dormant: deliveries.dormant(),
             dead_letters: deliveries.dead_letter_count()?,
             dead_letters_dropped: deliveries.dead_letters_dropped(),
         })

@@ -27,6 +27,7 @@ fn failing(failures: u32, since_ms: i64) -> Lane {
         next_try_ms: Some(NOW_MS),
         faults: 0,
         last_error: Some("before".to_owned()),
+        dormant_since_ms: None,
     }
 }
 
@@ -44,6 +45,13 @@ fn lanes() -> Vec<(&'static str, Lane)> {
         ("failed 4x", failing(4, NOW_MS - DAY_MS)),
         ("failed 9x", failing(9, NOW_MS - 5 * DAY_MS)),
         ("7 days", failing(12, NOW_MS - 7 * DAY_MS)),
+        (
+            "dormant",
+            Lane {
+                dormant_since_ms: Some(NOW_MS - DAY_MS),
+                ..failing(13, NOW_MS - 8 * DAY_MS)
+            },
+        ),
     ]
 }
 
@@ -115,6 +123,11 @@ fn line(lane: &str, failures: u32, outcome: &str, step: &Step) -> String {
     let after = match step.lane.next_try_ms {
         Some(next_try_ms) => format!("failed {}x +{}", step.lane.failures, seconds(next_try_ms)),
         None => "open".to_owned(),
+    };
+    let dormant_ms = step.lane.dormant_since_ms;
+    let after = match dormant_ms {
+        Some(since_ms) => format!("{after}, dormant since {}", seconds(since_ms)),
+        None => after,
     };
     format!(
         "{lane:<10} {failures} {outcome:<17} | {fate:<18} {} | {after} faults {}",
@@ -188,7 +201,8 @@ fn a_dead_host_costs_eleven_tries_in_its_first_week_and_one_a_day_then() {
     let mut lane = Lane::default();
     let mut now_ms = NOW_MS;
     let mut tries = 0;
-    while Standing::of(&lane, now_ms, &options) != Standing::Dormant {
+    while now_ms - NOW_MS < options.dormant_after_ms {
+        assert_ne!(Standing::of(&lane, now_ms), Standing::Dormant);
         let tried = Tried {
             failures: 0,
             lane_failures: lane.failures,
@@ -206,6 +220,17 @@ fn a_dead_host_costs_eleven_tries_in_its_first_week_and_one_a_day_then() {
         now_ms = lane.next_try_ms.expect("it failed");
     }
     assert_eq!(tries, 11);
+    let tried = Tried {
+        failures: 0,
+        lane_failures: lane.failures,
+        now_ms,
+        random: 0x1234_5678,
+    };
+    // Whatever it asks for.
+    let lane = step(&lane, tried, refused(Some(503), Some(30_000)), &options).lane;
+    assert_eq!(Standing::of(&lane, now_ms), Standing::Dormant);
+    let wait_ms = lane.next_try_ms.expect("it failed") - now_ms;
+    assert!((DAY_MS * 9 / 10..=DAY_MS * 11 / 10).contains(&wait_ms));
     assert_eq!(width(&lane, &options), 1);
 }
 

@@ -128,9 +128,7 @@ impl Active {
         self.busy
             .retain(|_, until_ms| until_ms.is_none_or(|until_ms| until_ms > now_ms));
         if !is_open(&self.state, now_ms) {
-            // What waits for a failing host is on disk only.
-            self.senders = None;
-            self.ahead = None;
+            self.forget();
             return Ok(None);
         }
         if self.flying >= width(&self.state, options) {
@@ -197,14 +195,23 @@ impl Active {
         }
     }
 
+    /// What waits for a failing host is on disk only.
+    pub(super) fn forget(&mut self) {
+        self.senders = None;
+        self.ahead = None;
+    }
+
+    /// Whether nothing is queued for it, as far as was looked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ahead.is_none() && self.senders.as_ref().is_some_and(BTreeMap::is_empty)
+    }
+
     /// Whether nothing has to be remembered of it.
     pub(super) fn is_idle(&self) -> bool {
-        let has_none = self.senders.as_ref().is_some_and(BTreeMap::is_empty);
         self.flying == 0
             && self.busy.is_empty()
             && self.aside_ms.is_none()
-            && self.ahead.is_none()
-            && has_none
+            && self.is_empty()
             && self.state == Lane::default()
     }
 

@@ -44,6 +44,8 @@ enum Trouble {
     Hosts,
     /// Items fail as well.
     Items,
+    /// Hosts fail, and after a minute they are dormant; order is kept.
+    Dormancy,
 }
 
 struct Simulation {
@@ -90,11 +92,16 @@ fn facts() -> Facts {
     facts
 }
 
-fn options() -> DeliveryOptions {
+fn options(trouble: Trouble) -> DeliveryOptions {
+    let default = DeliveryOptions::default();
     DeliveryOptions {
         chunk: 3,
         in_flight_max: 8,
-        ..DeliveryOptions::default()
+        dormant_after_ms: match trouble {
+            Trouble::Dormancy => 60_000,
+            Trouble::Hosts | Trouble::Items => default.dormant_after_ms,
+        },
+        ..default
     }
 }
 
@@ -103,12 +110,14 @@ fn parts(
     engine: &Arc<Recording>,
     ledger: &Path,
     seed: u64,
+    trouble: Trouble,
 ) -> (Arc<Deliveries>, Expander<World>, Scheduler) {
     let applied = world.facts().entries.len() as u64;
     let deliveries = Deliveries::open(Arc::clone(engine) as Arc<dyn Engine>, ledger, applied);
     let deliveries = Arc::new(deliveries.expect("opened"));
-    let expander = Expander::new(Arc::clone(world), Arc::clone(&deliveries), options());
-    let scheduler = Scheduler::new(Arc::clone(&deliveries), options(), seed).expect("read");
+    let options = options(trouble);
+    let expander = Expander::new(Arc::clone(world), Arc::clone(&deliveries), options.clone());
+    let scheduler = Scheduler::new(Arc::clone(&deliveries), options, seed).expect("read");
     (deliveries, expander, scheduler)
 }
 
@@ -118,7 +127,7 @@ impl Simulation {
         let world = World::new(facts());
         let engine = Arc::new(Recording::default());
         let ledger = dir.path().join("delivery.ledger");
-        let (deliveries, expander, scheduler) = parts(&world, &engine, &ledger, seed);
+        let (deliveries, expander, scheduler) = parts(&world, &engine, &ledger, seed, trouble);
         Self {
             random: Random(seed),
             trouble,
@@ -136,8 +145,11 @@ impl Simulation {
     fn step(&mut self) {
         match self.random.below(40) {
             0..4 => self.publish(),
-            4..12 => {
+            4..11 => {
                 self.expand();
+            }
+            11 => {
+                self.find_again();
             }
             12..20 => {
                 self.start();
@@ -177,10 +189,20 @@ impl Simulation {
     }
 
     fn expand(&mut self) -> bool {
-        let Some(chunk) = self.expander.gather().expect("read") else {
+        let chunk = self.expander.gather().expect("read");
+        let is_new = chunk.is_some();
+        if let Some(chunk) = chunk {
+            let places = self.expander.commit(chunk).expect("written");
+            self.scheduler.queued(&places);
+        }
+        is_new | self.find_again()
+    }
+
+    fn find_again(&mut self) -> bool {
+        let Some(found) = self.expander.find_again().expect("read") else {
             return false;
         };
-        let places = self.expander.commit(chunk).expect("written");
+        let places = self.expander.queue_again(found).expect("written");
         self.scheduler.queued(&places);
         true
     }
@@ -288,7 +310,7 @@ impl Simulation {
         let ledger = self.dir.path().join("delivery.ledger");
         let seed = self.random.0;
         (self.deliveries, self.expander, self.scheduler) =
-            parts(&self.world, &self.engine, &ledger, seed);
+            parts(&self.world, &self.engine, &ledger, seed, self.trouble);
         self.flying.clear();
     }
 
@@ -296,7 +318,7 @@ impl Simulation {
     fn finish(&mut self) {
         self.world.facts().moods.clear();
         for _ in 0..100_000 {
-            let moved = self.expand() | self.start();
+            let moved = self.expand() | self.start() | self.deliveries.is_wanted();
             self.land();
             if !moved && self.flying.is_empty() {
                 let Some(at_ms) = self.scheduler.next_timer() else {
@@ -350,7 +372,7 @@ impl Simulation {
                 )
             })
             .collect();
-        if self.trouble == Trouble::Hosts {
+        if self.trouble != Trouble::Items {
             assert!(dead.is_empty(), "seed {seed}: {dead:?}");
         }
         let facts = self.world.facts();
@@ -370,7 +392,7 @@ impl Simulation {
                 "seed {seed}: entry {offset} is not at {missing:?}"
             );
         }
-        if self.trouble == Trouble::Hosts {
+        if self.trouble != Trouble::Items {
             check_order(seed, &arrived);
         }
         assert!(
@@ -385,6 +407,7 @@ impl Simulation {
             self.deliveries.lanes().expect("read").is_empty(),
             "seed {seed}"
         );
+        assert!(self.deliveries.missing().is_empty(), "seed {seed}");
     }
 }
 
@@ -412,14 +435,17 @@ fn simulate(first: u64, trouble: Trouble) {
     let seeds = std::env::var("FEDSX_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok());
+    let mut were_dormant = false;
     for seed in first..first + seeds.unwrap_or(20) {
         let mut simulation = Simulation::new(seed, trouble);
         for _ in 0..600 {
             simulation.step();
+            were_dormant |= simulation.deliveries.dormant() > 0;
         }
         simulation.finish();
         simulation.check(seed);
     }
+    assert_eq!(were_dormant, trouble == Trouble::Dormancy);
 }
 
 #[test]
@@ -433,9 +459,15 @@ fn while_items_fail_each_arrives_or_is_a_dead_letter() {
 }
 
 #[test]
+fn while_hosts_are_dormant_for_a_while_nothing_is_lost_and_nothing_overtakes() {
+    simulate(2_000_000, Trouble::Dormancy);
+}
+
+#[test]
 fn without_a_crash_nothing_is_sent_twice() {
-    for seed in 0..10 {
-        let mut simulation = Simulation::new(seed, Trouble::Hosts);
+    let troubles = [Trouble::Hosts, Trouble::Dormancy];
+    for (seed, trouble) in (0..10).flat_map(|seed| troubles.map(|trouble| (seed, trouble))) {
+        let mut simulation = Simulation::new(seed, trouble);
         for _ in 0..400 {
             match simulation.random.below(6) {
                 0 => simulation.publish(),
@@ -502,4 +534,200 @@ fn a_done_that_is_settled_once_frees_its_place() {
         .expect("written");
     assert_eq!(watched.in_flight(&host), 0);
     assert_eq!(simulation.scheduler.in_flight(), 0);
+}
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// What happens to the instance while a host is away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Interruption {
+    Nothing,
+    Restart,
+    IndexLost,
+}
+
+impl Simulation {
+    /// Everything that can happen happens until then.
+    fn live_until(&mut self, until_ms: i64) {
+        loop {
+            let moved = self.expand() | self.start() | self.deliveries.is_wanted();
+            self.land();
+            if moved || !self.flying.is_empty() {
+                continue;
+            }
+            let timer = self.scheduler.next_timer();
+            let mut facts = self.world.facts();
+            facts.now_ms = timer.unwrap_or(until_ms).clamp(facts.now_ms, until_ms);
+            if facts.now_ms == until_ms {
+                return;
+            }
+        }
+    }
+
+    fn publish_as(&mut self, sender: u64, entry: impl FnOnce(&mut fedsx_deliver::outbound::Entry)) {
+        self.world
+            .publish(self.engine.as_ref(), actor(sender), entry);
+        self.applied.push(self.engine.commits());
+    }
+
+    fn last_offset(&self) -> u64 {
+        self.world.facts().entries.len() as u64
+    }
+
+    fn queued_for(&self, host: &str) -> u64 {
+        let waiting = self.deliveries.waiting().expect("read");
+        waiting.get(host).map_or(0, |waiting| waiting.queued)
+    }
+
+    fn interrupt(&mut self, interruption: Interruption) {
+        match interruption {
+            Interruption::Nothing => {}
+            Interruption::Restart => {
+                let engine = self.engine.cut_to(self.engine.commits());
+                self.open(engine);
+            }
+            Interruption::IndexLost => {
+                self.deliveries.sync_ledger().expect("written");
+                self.lose_the_index();
+            }
+        }
+    }
+}
+
+/// One follower of the first actor on the host that is away, which has no shared inbox.
+fn lone(simulation: &Simulation, name: &str) {
+    let url = format!("https://h2/{name}");
+    let offset = simulation.last_offset();
+    let follower = fedsx_core::state::Follower {
+        from: offset,
+        ..follower(&url, &format!("{url}/inbox"), None)
+    };
+    let mut facts = simulation.world.facts();
+    facts
+        .followers
+        .get_mut(&actor(0))
+        .expect("it has some")
+        .push(follower);
+}
+
+fn away_for_thirty_days(interruption: Interruption) {
+    let mut simulation = Simulation::new(30, Trouble::Hosts);
+    let begun_ms = simulation.world.facts().now_ms;
+    lone(&simulation, "lone");
+    lone(&simulation, "parted");
+    simulation.world.set_mood("h2", Mood::Down);
+    // What it must have in the end, by offset.
+    let mut expected: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    let mut erased = BTreeSet::new();
+    let (mut late_since, mut tried_by_day_eight) = (None, 0);
+    let inbox = |name: &str| format!("https://h2/{name}/inbox");
+    for quarter in 0..120_u64 {
+        let sender = quarter % ACTORS;
+        let takes_back = (quarter == 48).then_some(6);
+        simulation.publish_as(sender, |entry| {
+            match quarter % 10 {
+                3 => entry.hidden = vec!["https://h2/hidden".to_owned()],
+                4 => entry.named = vec!["https://h2/blocked".to_owned()],
+                5 => entry.followers = false,
+                _ => {}
+            }
+            entry.takes_back = takes_back;
+        });
+        let offset = simulation.last_offset();
+        let at = expected.entry(offset).or_default();
+        if quarter % 10 == 3 {
+            at.insert(inbox("hidden"));
+        }
+        if quarter % 10 != 5 && sender != 1 {
+            at.insert("https://h2/inbox".to_owned());
+            if sender == 0 {
+                at.insert(inbox("lone"));
+                at.extend(late_since.map(|_: u64| inbox("late")));
+                at.extend(takes_back.map(|_| inbox("parted")));
+            }
+        }
+        let day = quarter / 4;
+        let until_ms = begun_ms + HOUR_MS * 6 * i64::try_from(quarter + 1).expect("small");
+        simulation.live_until(until_ms);
+        match quarter {
+            32 => tried_by_day_eight = tries(&simulation),
+            40 => part(&simulation, "parted"),
+            60 => {
+                // Two that it missed, and one that everybody else has.
+                erased.extend([7, 25, 50]);
+                simulation.world.facts().erased.extend([7, 25, 50]);
+                let blocked = (0..ACTORS).map(|n| (actor(n), "https://h2/blocked".to_owned()));
+                simulation.world.facts().blocked.extend(blocked);
+                simulation.interrupt(interruption);
+            }
+            80 => {
+                lone(&simulation, "late");
+                late_since = Some(simulation.last_offset());
+            }
+            _ => {}
+        }
+        if day >= 9 {
+            assert_eq!(simulation.queued_for("h2"), 0, "day {day}: rows");
+            let missed = simulation.deliveries.missed("h2", 100).expect("read");
+            assert!((1..=3).contains(&missed.len()), "day {day}: {missed:?}");
+        }
+    }
+    let probes = tries(&simulation) - tried_by_day_eight;
+    assert!((18..=26).contains(&probes), "{probes} tries in 22 days");
+    simulation.world.facts().moods.clear();
+    simulation
+        .scheduler
+        .wake("h2", begun_ms + 30 * DAY_MS)
+        .expect("written");
+    simulation.live_until(begun_ms + 30 * DAY_MS + 60_000);
+    expected.retain(|offset, at| !erased.contains(offset) && !at.is_empty());
+    let facts = simulation.world.facts();
+    let there: Vec<_> = facts
+        .arrived
+        .iter()
+        .filter(|(host, ..)| host == "h2")
+        .collect();
+    let mut arrived: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for (_, inbox, _, offset) in &there {
+        let is_new = arrived.entry(*offset).or_default().insert(inbox.clone());
+        assert!(is_new, "{offset} is twice at {inbox}");
+    }
+    assert_eq!(arrived, expected);
+    check_order(30, &facts.arrived);
+    drop(facts);
+    assert!(simulation.deliveries.missing().is_empty());
+    assert!(simulation.deliveries.lanes().expect("read").is_empty());
+    assert_eq!(simulation.queued_for("h2"), 0);
+}
+
+/// How often the host that is away was tried.
+fn tries(simulation: &Simulation) -> usize {
+    let facts = simulation.world.facts();
+    facts.tried.iter().filter(|(host, _)| host == "h2").count()
+}
+
+/// A follower of the first actor on the host that is away ends it.
+fn part(simulation: &Simulation, name: &str) {
+    let url = format!("https://h2/{name}");
+    let offset = simulation.last_offset();
+    let mut facts = simulation.world.facts();
+    let followers = facts.followers.get_mut(&actor(0)).expect("it has some");
+    let follower = followers.iter_mut().find(|follower| follower.peer == url);
+    follower.expect("it follows").until = Some(offset);
+}
+
+#[test]
+fn a_host_that_was_away_for_thirty_days_gets_what_it_missed_and_kept_no_rows_meanwhile() {
+    away_for_thirty_days(Interruption::Nothing);
+}
+
+#[test]
+fn the_same_over_a_restart() {
+    away_for_thirty_days(Interruption::Restart);
+}
+
+#[test]
+fn the_same_where_the_index_is_lost_meanwhile() {
+    away_for_thirty_days(Interruption::IndexLost);
 }

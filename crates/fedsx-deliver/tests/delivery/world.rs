@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::ActorNo;
-use fedsx_core::state::Follower;
+use fedsx_core::state::{Follower, ReceivesAt};
 use fedsx_deliver::attempt::lane_of;
 use fedsx_deliver::outbound::{
     Entry, Fault, Followers, Local, LookedUp, Outbound, Parcel, PeerStanding, Posted,
@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     /// Inboxes that are not beside their actor.
     pub(crate) inboxes: BTreeMap<String, String>,
     pub(crate) gone: BTreeSet<String>,
+    /// The entries that have been erased.
+    pub(crate) erased: BTreeSet<u64>,
     /// What arrived: host, inbox, sender, offset, in order.
     pub(crate) arrived: Vec<(String, String, ActorNo, u64)>,
     /// Every request, also those that failed.
@@ -127,6 +129,27 @@ pub(crate) fn follower(peer: &str, inbox: &str, shared: Option<&str>) -> Followe
     }
 }
 
+fn page(
+    all: &[Follower],
+    range: &RangeInclusive<u64>,
+    cursor: Option<Vec<u8>>,
+    limit: usize,
+) -> Followers {
+    let from = cursor.map_or(0, |cursor| {
+        usize::from_be_bytes(cursor.try_into().expect("a cursor from here"))
+    });
+    let to = (from + limit).min(all.len());
+    let page = all[from..to]
+        .iter()
+        .filter(|follower| {
+            let has_ended = follower.until.is_some_and(|until| until <= *range.start());
+            follower.from <= *range.end() && !has_ended
+        })
+        .cloned()
+        .collect();
+    (page, (to < all.len()).then(|| to.to_be_bytes().to_vec()))
+}
+
 impl Outbound for World {
     fn now_ms(&self) -> i64 {
         let facts = self.facts();
@@ -139,7 +162,9 @@ impl Outbound for World {
     }
 
     fn entry(&self, offset: u64, _: ActorNo) -> Result<Option<Entry>, Fault> {
-        Ok(self.facts().entries.get(&offset).cloned())
+        let facts = self.facts();
+        let is_erased = facts.erased.contains(&offset);
+        Ok(facts.entries.get(&offset).filter(|_| !is_erased).cloned())
     }
 
     fn followers(
@@ -149,22 +174,44 @@ impl Outbound for World {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Followers, Fault> {
-        let facts = self.facts();
-        let none = Vec::new();
-        let all = facts.followers.get(&actor).unwrap_or(&none);
-        let from = cursor.map_or(0, |cursor| {
-            usize::from_be_bytes(cursor.try_into().expect("a cursor from here"))
+        let all = self.facts().followers.get(&actor).cloned();
+        Ok(page(&all.unwrap_or_default(), &range, cursor, limit))
+    }
+
+    fn followers_at(
+        &self,
+        host: &str,
+        actor: ActorNo,
+        range: RangeInclusive<u64>,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Followers, Fault> {
+        let all = self.facts().followers.get(&actor).cloned();
+        let mut here = all.unwrap_or_default();
+        here.retain(|follower| {
+            let at = follower.receives_at().map(ReceivesAt::inbox);
+            at.and_then(lane_of).as_deref() == Some(host)
         });
-        let to = (from + limit).min(all.len());
-        let page = all[from..to]
-            .iter()
-            .filter(|follower| {
-                let has_ended = follower.until.is_some_and(|until| until <= *range.start());
-                follower.from <= *range.end() && !has_ended
-            })
-            .cloned()
-            .collect();
-        Ok((page, (to < all.len()).then(|| to.to_be_bytes().to_vec())))
+        Ok(page(&here, &range, cursor, limit))
+    }
+
+    fn published(&self, actor: ActorNo, from: u64, limit: usize) -> Result<Vec<u64>, Fault> {
+        let facts = self.facts();
+        let sender = format!("https://here/a{}", actor.0);
+        let own = facts.entries.range(from..);
+        let own = own.filter(|(_, entry)| entry.sender == sender);
+        Ok(own.map(|(offset, _)| *offset).take(limit).collect())
+    }
+
+    fn is_followed_at(&self, actor: ActorNo, shared_inbox: &str) -> Result<bool, Fault> {
+        let facts = self.facts();
+        let all = facts.followers.get(&actor).into_iter().flatten();
+        Ok(all
+            .filter(|follower| follower.until.is_none())
+            .any(|follower| {
+                follower.receives_at() == Some(ReceivesAt::Shared(shared_inbox))
+                    && !facts.blocked.contains(&(actor, follower.peer.clone()))
+            }))
     }
 
     fn standing(&self, actor: ActorNo, peer: &str) -> Result<PeerStanding, Fault> {
@@ -227,6 +274,9 @@ impl Outbound for World {
         let offset = self.offset_of(&parcel.digest);
         let host = lane_of(&parcel.inbox).expect("an inbox has a host");
         let mut facts = self.facts();
+        if facts.erased.contains(&offset) {
+            return Posted::Erased;
+        }
         facts.tried.push((host.clone(), offset));
         let status = match facts.moods.get(&host).unwrap_or(&Mood::Well) {
             Mood::Down => return Posted::HostFailed("no connection".to_owned()),

@@ -359,6 +359,7 @@ impl Instance {
                 failures: 0,
                 queued_ms: 0,
                 past_blocks: false,
+                past_follows: false,
             },
         };
         let deliveries = self.store.deliveries();

@@ -3,15 +3,15 @@
 //! Invariant: what a batch touches is noted under the same lock as it is committed under, so a
 //! [`Touched`] that is taken speaks of exactly the batches before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use fedsx_core::entry::ActorNo;
 
 use super::rows::{
-    CURSOR, DEAD, DeadLetter, FAN_OUT, Item, Lane, PROGRESS, Place, Placed, Progress, encode,
-    lane_key, offset_key,
+    CURSOR, DEAD, DeadLetter, FAN_OUT, Item, Lane, MISSED, Missed, PROGRESS, Place, Placed,
+    Progress, encode, lane_key, offset_key, pair_key,
 };
 use super::waiting::{self, Counted};
 use super::{Deliveries, DeliveryError};
@@ -34,6 +34,10 @@ pub(super) struct Touched {
     pub(super) waiting: Option<Counted>,
     /// The number of dead letters, once it is known.
     pub(super) dead: Option<u64>,
+    /// The hosts whose lanes are dormant.
+    pub(super) dormant: BTreeSet<Arc<str>>,
+    /// The hosts for which something is no longer queued.
+    pub(super) missing: BTreeSet<Arc<str>>,
 }
 
 impl Touched {
@@ -52,6 +56,10 @@ pub struct Change<'a> {
     expanded: Option<u64>,
     heads: Vec<(Arc<str>, ActorNo, u64)>,
     rows: Rows,
+    /// The lanes in it, and whether they are dormant.
+    lanes: Vec<(Arc<str>, bool)>,
+    /// The hosts for which it says from where on nothing is queued.
+    missing: BTreeSet<Arc<str>>,
 }
 
 impl<'a> Change<'a> {
@@ -62,6 +70,8 @@ impl<'a> Change<'a> {
             expanded: None,
             heads: Vec::new(),
             rows: Vec::new(),
+            lanes: Vec::new(),
+            missing: BTreeSet::new(),
         }
     }
 
@@ -131,6 +141,14 @@ impl<'a> Change<'a> {
     pub fn set_lane(&mut self, host: &str, lane: &Lane) {
         let value = (*lane != Lane::default()).then(|| encode(lane));
         self.row(lane_key(host), value);
+        let is_dormant = lane.dormant_since_ms.is_some();
+        self.lanes.push((Arc::from(host), is_dormant));
+    }
+
+    /// From where on an actor's activities are not queued for a host; nothing where all are.
+    pub(super) fn miss(&mut self, host: &Arc<str>, actor: ActorNo, missed: Option<&Missed>) {
+        self.row(pair_key(MISSED, host, actor), missed.map(encode));
+        self.missing.insert(Arc::clone(host));
     }
 
     pub(super) fn keep_cursor(&mut self, offset: u64, cursor: Vec<u8>) {
@@ -178,15 +196,24 @@ impl Deliveries {
     /// # Errors
     /// When the index can't be written.
     pub fn commit(&self, change: Change<'_>) -> Result<(), DeliveryError> {
+        self.commit_under(&mut self.touched(), change)
+    }
+
+    /// The same, for who looked at something under that lock.
+    pub(super) fn commit_under(
+        &self,
+        touched: &mut Touched,
+        change: Change<'_>,
+    ) -> Result<(), DeliveryError> {
         let Change {
             mut batch,
             expanded,
             heads,
             mut rows,
+            lanes,
+            missing,
             ..
         } = change;
-        let mut touched = self.touched();
-        let touched = &mut *touched;
         let mut progress = touched.progress;
         if let Some(offset) = expanded {
             progress.expanded = progress.expanded.max(offset);
@@ -214,6 +241,18 @@ impl Deliveries {
             *known = least.max(*known);
         }
         touched.rows.extend(rows);
+        for (host, is_dormant) in lanes {
+            match is_dormant {
+                true => touched.dormant.insert(host),
+                false => touched.dormant.remove(&host),
+            };
+        }
+        for host in missing {
+            match self.has_missed(&host)? {
+                true => touched.missing.insert(host),
+                false => touched.missing.remove(&host),
+            };
+        }
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! The ledger's part of delivery progress: writing it behind the index, and putting it back into an
 //! index that was thrown away.
 //!
-//! In the ledger stand the rows that can't be derived (set aside, dead letters, lanes), for each actor
-//! and host with a backlog its first item, and the offset to which all is expanded; for an (actor, host)
+//! In the ledger stand the rows that can't be derived (set aside, dead letters, lanes, from where on a
+//! dormant host misses something), for each actor and host with a backlog its first item, and the offset to which all is expanded; for an (actor, host)
 //! that is not there, all up to that offset is settled. A rebuilt index holds a fan-out row for every
 //! entry ever published: those before the first item of any backlog are deleted, those up to the
 //! offset are expanded again without what is settled, and the ledger stays as it is meanwhile.
@@ -15,12 +15,15 @@ use fedsx_core::entry::ActorNo;
 
 use super::change::Touched;
 use super::rows::{
-    ASIDE, CURSOR, DEAD, FAN_OUT, HEAD, Head, LANE, PROGRESS, Place, Placed, Progress, QUEUED,
-    actor_no, decode, encode, offset_key, pair_key, split_host,
+    ASIDE, CURSOR, DEAD, FAN_OUT, HEAD, Head, LANE, MISSED, Missed, PROGRESS, Place, Placed,
+    Progress, QUEUED, actor_no, decode, encode, offset_key, pair_key, split_host,
 };
 use super::{CHUNK, Deliveries, DeliveryError, all_rows};
 use crate::engine::{Batch, Engine, Row, prefix_end};
 use crate::ledger::{Ledger, Rows};
+
+/// The heads of queues, by their keys in the ledger.
+type HeadRows = Vec<(Vec<u8>, Option<Head>)>;
 
 /// The row that says how far expansion has come; nothing in a new index.
 pub(super) fn load(engine: &dyn Engine) -> Result<Option<Progress>, DeliveryError> {
@@ -50,6 +53,15 @@ pub(super) fn restore(
                     settled = settled.min(head.offset.saturating_sub(1));
                     rows.push((key, Some(value)));
                 }
+            }
+            Some(&MISSED) => {
+                let missed: Missed = decode(&value)?;
+                let missed = match missed.offset > applied {
+                    // The entries behind are written anew.
+                    true => Missed::entry(applied.saturating_add(1)),
+                    false => missed.anew(),
+                };
+                rows.push((key, Some(encode(&missed))));
             }
             Some(&(ASIDE | LANE | DEAD)) => rows.push((key, Some(value))),
             _ => {}
@@ -118,7 +130,13 @@ impl Deliveries {
             changes.insert(pair_key(HEAD, &host, actor), head.map(|head| encode(&head)));
         }
         // Taken after the heads were read: an item that left a queue before that is in these.
-        let rows = std::mem::take(&mut self.touched().rows);
+        let rows = {
+            let mut touched = self.touched();
+            for (key, head) in self.heads_of_missed(&touched)? {
+                changes.insert(key, head.map(|head| encode(&head)));
+            }
+            std::mem::take(&mut touched.rows)
+        };
         if changes.is_empty() && rows.is_empty() {
             return Ok(ledger);
         }
@@ -136,16 +154,10 @@ impl Deliveries {
             touched.progress
         };
         let heads = self.skipping(&[QUEUED], |key| {
-            let Place {
-                host,
-                actor,
-                offset,
-                recipient,
-                ..
-            } = Place::of_key(key)?;
-            let head = encode(&Head { offset, recipient });
-            let next = prefix_end(&pair_key(QUEUED, &host, actor));
-            Ok(((pair_key(HEAD, &host, actor), head), next))
+            let place = Place::of_key(key)?;
+            let Place { host, actor, .. } = &place;
+            let next = prefix_end(&pair_key(QUEUED, host, *actor));
+            Ok(((pair_key(HEAD, host, *actor), encode(&place.head())), next))
         });
         // Read at once, and after the heads, for the same reason as above.
         let rows = iter::once_with(|| self.rows_at_once()).flat_map(|rows| match rows {
@@ -158,9 +170,12 @@ impl Deliveries {
 
     fn rows_at_once(&self) -> Result<Vec<Row>, DeliveryError> {
         let mut touched = self.touched();
-        touched.rows.clear();
         let mut rows = Vec::new();
-        for table in [ASIDE, LANE, DEAD] {
+        for (key, head) in self.heads_of_missed(&touched)? {
+            rows.extend(head.map(|head| (key, encode(&head))));
+        }
+        touched.rows.clear();
+        for table in [ASIDE, LANE, DEAD, MISSED] {
             for row in self.all(&[table]) {
                 rows.push(row?);
             }
@@ -168,12 +183,23 @@ impl Deliveries {
         Ok(rows)
     }
 
+    /// The heads of the queues from where on nothing was queued until lately: what is queued again since must not
+    /// count as settled, so they are read under the same lock as that.
+    fn heads_of_missed(&self, touched: &Touched) -> Result<HeadRows, DeliveryError> {
+        let missed = touched.rows.keys().filter(|key| key[0] == MISSED);
+        let heads = missed.map(|key| {
+            let (host, actor) = split_host(key)?;
+            let actor = actor_no(actor)?;
+            let first = self.first_before(host, actor, Head::default(), true)?;
+            let head = first.map(|placed| placed.place.head());
+            Ok((pair_key(HEAD, host, actor), head))
+        });
+        heads.collect()
+    }
+
     fn head(&self, host: &str, actor: ActorNo, least: u64) -> Result<Option<Head>, DeliveryError> {
         let first = self.first_queued(host, actor, (least, 0))?;
-        Ok(first.map(|Placed { place, .. }| Head {
-            offset: place.offset,
-            recipient: place.recipient,
-        }))
+        Ok(first.map(|placed| placed.place.head()))
     }
 
     /// Leaves out the items that were settled before the index was thrown away.

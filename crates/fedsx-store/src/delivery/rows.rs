@@ -30,6 +30,9 @@ pub(super) const HEAD: u8 = 0x86;
 /// One row: `87` → [`Progress`].
 pub(super) const PROGRESS: u8 = 0x87;
 
+/// From where on nothing is queued for a host: `88 host 00 actor` → [`Missed`].
+pub(super) const MISSED: u8 = 0x88;
+
 /// Longest text of a peer's answer, or of an error, that is kept, bytes.
 pub const ANSWER_BYTES: usize = 1_024;
 
@@ -81,6 +84,10 @@ pub struct Item {
     /// Whether it goes to the blocked as well: what ends a relation does.
     #[n(6)]
     pub past_blocks: bool,
+    /// Whether it goes to who was a follower and is none any more: what takes something back does.
+    #[n(7)]
+    #[cbor(default)]
+    pub past_follows: bool,
 }
 
 impl Item {
@@ -120,6 +127,14 @@ impl Place {
         Self {
             due_ms: Some(due_ms),
             ..self.clone()
+        }
+    }
+
+    /// Its place among those of its actor on its host.
+    pub(super) const fn head(&self) -> Head {
+        Head {
+            offset: self.offset,
+            recipient: self.recipient,
         }
     }
 
@@ -188,6 +203,9 @@ pub struct Lane {
     /// What went wrong last.
     #[n(5)]
     pub last_error: Option<String>,
+    /// Since when nothing is queued for it any more, because it failed for so long, Unix milliseconds.
+    #[n(6)]
+    pub dormant_since_ms: Option<i64>,
 }
 
 /// An item that was given up.
@@ -229,12 +247,60 @@ pub(super) struct Progress {
 }
 
 /// The first item of an actor's backlog on a host.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Encode, Decode)]
 pub(super) struct Head {
     #[n(0)]
     pub(super) offset: u64,
     #[n(1)]
     pub(super) recipient: u64,
+}
+
+/// Where an actor's activities stop being queued for a host: all from there on is found in the journal again.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Missed {
+    /// The entry.
+    #[n(0)]
+    pub offset: u64,
+    /// Of that entry the least recipient, as in the keys of items.
+    #[n(1)]
+    pub recipient: u64,
+    /// How far within that entry its recipients were found again, in the words of who does that.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub within: Option<Vec<u8>>,
+}
+
+impl Missed {
+    /// From the beginning of an entry.
+    #[must_use]
+    pub const fn entry(offset: u64) -> Self {
+        Self {
+            offset,
+            recipient: 0,
+            within: None,
+        }
+    }
+
+    /// The first place that is not queued. Of an entry of which some recipients were found again, those are.
+    pub(super) const fn place(&self) -> Head {
+        match self.within {
+            None => Head {
+                offset: self.offset,
+                recipient: self.recipient,
+            },
+            Some(_) => Head {
+                offset: self.offset + 1,
+                recipient: 0,
+            },
+        }
+    }
+
+    /// The same, with an entry that was begun begun again.
+    pub(super) fn anew(self) -> Self {
+        match self.within {
+            None => self,
+            Some(_) => Self::entry(self.offset),
+        }
+    }
 }
 
 /// A row that is not as this version writes it.

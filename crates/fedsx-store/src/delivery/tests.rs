@@ -45,6 +45,7 @@ fn chunk(offset: u64, nth: u64) -> Option<Vec<Placed>> {
                 failures: 0,
                 queued_ms: 1,
                 past_blocks: false,
+                past_follows: false,
             };
             let place = Place {
                 host: Arc::from(host),

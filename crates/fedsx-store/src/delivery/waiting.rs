@@ -89,8 +89,8 @@ impl Deliveries {
         Ok(counted)
     }
 
-    /// The oldest entry that waits for a host: of the queue exactly, and of what is set aside among the
-    /// thousand that are due first.
+    /// The oldest entry that waits for a host: of the queue and of what it misses exactly, and of what is set aside
+    /// among the thousand that are due first.
     ///
     /// # Errors
     /// When the index can't be read.
@@ -105,6 +105,10 @@ impl Deliveries {
         });
         for offset in first {
             see(offset?);
+        }
+        if self.is_missing(host) {
+            let missed = self.missed(host, usize::MAX)?;
+            missed.iter().for_each(|(_, missed)| see(missed.offset));
         }
         let aside = host_prefix(ASIDE, host);
         for (key, _) in self.engine.scan_prefix(&aside, CHUNK, false)? {
@@ -130,7 +134,9 @@ impl Deliveries {
     /// # Errors
     /// When the index can't be read.
     pub fn may_wait(&self, host: &str, actor: ActorNo) -> Result<bool, DeliveryError> {
-        if self.first_queued(host, actor, (0, 0))?.is_some() {
+        if self.missed_by(host, actor)?.is_some()
+            || self.first_queued(host, actor, (0, 0))?.is_some()
+        {
             return Ok(true);
         }
         let aside = self.first_aside(host, CHUNK)?;
