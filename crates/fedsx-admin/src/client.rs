@@ -216,6 +216,8 @@ unary! {
     retry: DeliveriesClient.retry(RetryRequest) -> RetryResponse;
     /// `Deliveries.Drop`.
     discard: DeliveriesClient.drop(DropRequest) -> DropResponse;
+    /// `Deliveries.Wake`.
+    wake: DeliveriesClient.wake(WakeRequest) -> WakeResponse;
     /// `Peers.BlockHost`.
     block_host: PeersClient.block_host(BlockHostRequest) -> BlockHostResponse;
     /// `Peers.UnblockHost`.

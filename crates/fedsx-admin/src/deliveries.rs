@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::proto::deliveries_server::Deliveries;
 use crate::proto::{
     DeadLettersRequest, DeadLettersResponse, DropRequest, DropResponse, LanesRequest,
-    LanesResponse, RetryRequest, RetryResponse,
+    LanesResponse, RetryRequest, RetryResponse, WakeRequest, WakeResponse,
 };
 use crate::refused::{internal, status};
 use crate::{from_proto, page, to_proto};
@@ -38,6 +38,8 @@ pub struct Lane {
     pub last_error: Option<String>,
     /// The offset of the oldest entry waiting.
     pub oldest_offset: Option<u64>,
+    /// The offset of the first entry that was not queued, because the host is dormant.
+    pub missed_from: Option<u64>,
 }
 
 /// What is still to be delivered.
@@ -109,6 +111,8 @@ pub trait DeliveryAdmin: fmt::Debug + Send + Sync {
     fn retry(&self, which: Selection) -> Result<u64, Refusal>;
     /// Drops dead letters; says how many. An unknown id is `not-found`.
     fn discard(&self, which: Selection) -> Result<u64, Refusal>;
+    /// Ends the back-off of a host; says whether there was one.
+    fn wake(&self, host: &str) -> Result<bool, Refusal>;
 }
 
 /// The service.
@@ -202,5 +206,11 @@ impl Deliveries for Service {
             from_proto::selection(request.into_inner().selection).map_err(|r| status(&r))?;
         let count = self.ask(|deliveries| deliveries.discard(which)).await?;
         Ok(Response::new(DropResponse { count }))
+    }
+
+    async fn wake(&self, request: Request<WakeRequest>) -> Result<Response<WakeResponse>, Status> {
+        let host = request.into_inner().host;
+        let failing = self.ask(move |deliveries| deliveries.wake(&host)).await?;
+        Ok(Response::new(WakeResponse { failing }))
     }
 }

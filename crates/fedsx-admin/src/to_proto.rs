@@ -193,6 +193,7 @@ pub(crate) fn lane(lane: Lane) -> proto::Lane {
         next_try_ms: lane.next_try_ms,
         last_error: lane.last_error.unwrap_or_default(),
         oldest_offset: lane.oldest_offset,
+        missed_from: lane.missed_from,
     }
 }
 

@@ -43,6 +43,7 @@ impl DeliveryAdmin for Deliveries {
             next_try_ms: Some(1_767_225_600_000),
             last_error: Some("no route".to_owned()),
             oldest_offset: Some(7),
+            missed_from: Some(9),
         };
         Ok(Backlog {
             unexpanded: 5,
@@ -86,6 +87,10 @@ impl DeliveryAdmin for Deliveries {
 
     fn discard(&self, which: Selection) -> Result<u64, Refusal> {
         self.retry(which)
+    }
+
+    fn wake(&self, host: &str) -> Result<bool, Refusal> {
+        Ok(host == "a.example")
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod announce;
 mod delete;
+mod deliveries;
 pub(crate) mod group;
 mod host;
 mod peer;
@@ -23,6 +24,7 @@ pub(crate) use self::peer::Peer;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
 pub(crate) use delete::Delete;
+pub(crate) use deliveries::{DeadLetters, Deliveries, Letters};
 pub(crate) use profile::{Field, Profile};
 pub(crate) use projection::{Projection, Show};
 pub(crate) use recovery::RecoveryKey;
@@ -209,7 +211,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Sx(Sx),
     /// What is still to be delivered, by host
-    Deliveries,
+    Deliveries {
+        #[command(subcommand)]
+        action: Option<Deliveries>,
+    },
     /// What could not be delivered
     DeadLetters {
         #[command(subcommand)]
@@ -440,27 +445,6 @@ pub(crate) enum Sx {
     Repl,
 }
 
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum DeadLetters {
-    /// Put them back into their queues
-    Retry(Letters),
-    /// Drop them
-    Drop(Letters),
-}
-
-#[derive(Clone, Debug, Group)]
-#[group(required = true, multiple = false)]
-pub(crate) struct Letters {
-    /// The id of one
-    pub(crate) id: Option<String>,
-    /// All to one host
-    #[arg(long)]
-    pub(crate) host: Option<String>,
-    /// All
-    #[arg(long)]
-    pub(crate) all: bool,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Shell {
     Bash,
@@ -558,6 +542,7 @@ mod tests {
         "sx check a.sx b.sx",
         "sx repl",
         "deliveries",
+        "deliveries wake peer.example",
         "dead-letters",
         "dead-letters retry 7",
         "dead-letters drop --all",

@@ -107,7 +107,7 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Triggers(limit) => triggers::list(global, limit).await,
         Command::Subscriptions { name } => triggers::subscriptions(global, name).await,
         Command::Projection(command) => projection::run(global, command).await,
-        Command::Deliveries => deliveries::lanes(global).await,
+        Command::Deliveries { action } => deliveries::lanes(global, action).await,
         Command::DeadLetters { action } => deliveries::dead_letters(global, action).await,
         Command::Status { digest } => status::run(global, digest).await,
         Command::Demo { exit } => demo::run(exit).await,

@@ -6,15 +6,37 @@ use fedsx_admin::proto;
 use fedsx_core::value::{Map, Value};
 
 use super::connect::{connect, pages};
-use crate::args::{DeadLetters, Global, Letters};
+use crate::args::{DeadLetters, Deliveries, Global, Letters};
 use crate::failure::Failure;
 use crate::output::{Output, clean, clock, short_cid, stdout};
 
 /// Lanes and dead letters listed at most.
 const LIMIT: u32 = 10_000;
 
-/// Tells what is still to be delivered.
-pub(crate) async fn lanes(global: &Global) -> anyhow::Result<()> {
+/// Tells what is still to be delivered, or has a host tried at once.
+pub(crate) async fn lanes(global: &Global, action: Option<Deliveries>) -> anyhow::Result<()> {
+    match action {
+        None => list_lanes(global).await,
+        Some(Deliveries::Wake { host }) => wake(global, host).await,
+    }
+}
+
+async fn wake(global: &Global, host: String) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::WakeRequest { host: host.clone() };
+    let failing = client.wake(request).await.map_err(Failure::from)?.failing;
+    let value = Map::from([
+        ("host", Value::from(&*host)),
+        ("failing", Value::Bool(failing)),
+    ]);
+    stdout(global.output).one(&value, || match failing {
+        true => format!("{host} is tried now; `fedsx deliveries` shows how it answers"),
+        false => format!("{host} is not failing"),
+    })?;
+    Ok(())
+}
+
+async fn list_lanes(global: &Global) -> anyhow::Result<()> {
     let client = connect(global).await?;
     let mut unexpanded = None;
     let mut lanes = Vec::new();
@@ -46,6 +68,7 @@ fn tell<W: Write>(out: Output<W>, unexpanded: u64, lanes: &[proto::Lane]) -> io:
         "host",
         "state",
         "queued",
+        "missed from",
         "aside",
         "in flight",
         "failures",
@@ -68,6 +91,7 @@ fn tell<W: Write>(out: Output<W>, unexpanded: u64, lanes: &[proto::Lane]) -> io:
                 clean(&lane.host),
                 lane.state.clone(),
                 lane.queued.to_string(),
+                lane.missed_from.map_or(String::new(), |at| at.to_string()),
                 lane.set_aside.to_string(),
                 lane.in_flight.to_string(),
                 lane.failures.to_string(),
@@ -90,6 +114,7 @@ fn lane_value(lane: &proto::Lane) -> Map {
         ("nextTry", lane.next_try_ms.map_or(Value::Nil, time)),
         ("lastError", text_or_nil(&lane.last_error)),
         ("oldestOffset", lane.oldest_offset.map_or(Value::Nil, count)),
+        ("missedFrom", lane.missed_from.map_or(Value::Nil, count)),
     ])
 }
 
@@ -233,7 +258,15 @@ mod tests {
             in_flight: 1,
             ..proto::Lane::default()
         };
-        let all = [told(0, &[]), told(2, &[]), told(1, &[lane])];
+        let dormant = proto::Lane {
+            host: "c.example".to_owned(),
+            state: "dormant".to_owned(),
+            failures: 12,
+            missed_from: Some(4_711),
+            oldest_offset: Some(4_711),
+            ..proto::Lane::default()
+        };
+        let all = [told(0, &[]), told(2, &[]), told(1, &[lane, dormant])];
         insta::assert_snapshot!(all.join("\n"));
     }
 }

@@ -69,6 +69,12 @@ impl AdminDeliveries {
         );
         gauge(
             out,
+            "fedsx_hosts_dormant",
+            "Hosts that have failed for so long that nothing is queued for them.",
+            totals.dormant as u64,
+        );
+        gauge(
+            out,
             "fedsx_dead_letters",
             "Deliveries given up and kept.",
             totals.dead_letters,
@@ -123,6 +129,7 @@ impl DeliveryAdmin for AdminDeliveries {
             next_try_ms: lane.next_try_ms,
             last_error: lane.last_error,
             oldest_offset: lane.oldest_offset,
+            missed_from: lane.missed_from,
         });
         Ok(Backlog {
             unexpanded,
@@ -179,6 +186,11 @@ impl DeliveryAdmin for AdminDeliveries {
     fn discard(&self, which: Selection) -> Result<u64, Refusal> {
         let one = matches!(which, Selection::Id(_));
         counted(one, self.delivery.drop_dead_letters(&selection(which)?))
+    }
+
+    fn wake(&self, host: &str) -> Result<bool, Refusal> {
+        // The caller is on a thread that may wait.
+        Ok(self.runtime.block_on(self.delivery.wake(host)))
     }
 }
 
