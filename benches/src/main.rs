@@ -13,6 +13,7 @@
 
 mod bare;
 mod deliveries;
+mod fanout;
 mod folds;
 mod inbox;
 mod language;
@@ -33,18 +34,19 @@ use anyhow::{Context as _, bail};
 use report::{Results, Section};
 
 /// The measurements, in the order in which they run.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "idle",
     "inbox",
     "publish",
     "deliveries",
+    "fanout",
     "start",
     "folds",
     "language",
 ];
 
 const HELP: &str = "\
-fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, start, folds, language";
+fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, fanout, start, folds, language";
 
 /// The server's, so that the yardstick has no other.
 #[global_allocator]
@@ -106,6 +108,7 @@ fn measure(name: &str, root: &Path, fedsx: &Path) -> anyhow::Result<Section> {
         "inbox" => inbox::measure(fedsx),
         "publish" => publish::measure(),
         "deliveries" => deliveries::measure(fedsx),
+        "fanout" => fanout::measure(fedsx),
         "start" => start::measure(fedsx),
         "folds" => folds::measure(),
         "language" => language::measure(root),

@@ -90,6 +90,11 @@ pub(crate) fn measure() -> anyhow::Result<Section> {
             expansion.seconds,
             2.0,
         ));
+        section.bounds.push(Bound::at_most(
+            "memory grown by that, MB",
+            expansion.grown_mb,
+            100.0,
+        ));
     }
     Ok(section)
 }

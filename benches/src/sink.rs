@@ -39,14 +39,23 @@ struct State {
 
 impl Sink {
     pub(crate) async fn open(ports: usize) -> anyhow::Result<Self> {
+        Self::at(&vec![Ipv4Addr::LOCALHOST; ports]).await
+    }
+
+    /// Listens on one port for whoever comes from this machine, at whichever of its addresses.
+    pub(crate) async fn on_all_loopback_addresses() -> anyhow::Result<Self> {
+        Self::at(&[Ipv4Addr::UNSPECIFIED]).await
+    }
+
+    async fn at(addresses: &[Ipv4Addr]) -> anyhow::Result<Self> {
         let state = Arc::new(State {
             document: Mutex::default(),
             arrived: watch::channel(None).0,
         });
         let mut tasks = JoinSet::new();
-        let mut bound = Vec::with_capacity(ports);
-        for _ in 0..ports {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut bound = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let address = SocketAddr::from((*address, 0));
             let listener = TcpListener::bind(address).await.context("no free port")?;
             bound.push(listener.local_addr().context("it is bound")?.port());
             tasks.spawn(listen(listener, Arc::clone(&state)));
@@ -93,7 +102,10 @@ impl State {
 
 async fn listen(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, from)) = listener.accept().await {
+        if !from.ip().is_loopback() {
+            continue;
+        }
         let state = Arc::clone(&state);
         // What breaks off is the sender's to notice.
         connections.spawn(async move { converse(stream, &state).await.unwrap_or_default() });
