@@ -15,7 +15,7 @@ use crate::engine::Batch;
 use crate::{blobs, followers, groups, hosts, kept, partial, triggers};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The first byte of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
