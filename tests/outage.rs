@@ -103,3 +103,59 @@ async fn a_dead_peer_delays_nobody_else() {
     })
     .await;
 }
+
+/// A peer that was down for long is dormant: nothing is queued for it, and what it missed is found in the logs again,
+/// whatever happened to the index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dormant_peer_costs_a_place_in_the_logs_and_gets_what_it_missed() {
+    let soon = Setup {
+        settings: vec![
+            "delivery.retry=100ms".to_owned(),
+            "delivery.dormant_after=300ms".to_owned(),
+            "delivery.probe_every=1h".to_owned(),
+        ],
+        ..Setup::default()
+    };
+    let (mut a, mut b) = tokio::join!(Instance::start_as(soon), Instance::start());
+    a.create(&NAMES);
+    b.create(&["bob"]);
+    for name in NAMES {
+        b.follow("bob", &a.handle(name));
+    }
+    b.following("bob", NAMES.len()).await;
+    b.stop().await;
+
+    for name in NAMES {
+        a.post(name, "the first that it misses");
+    }
+    let dormant = async |a: &Instance| {
+        let lane = eventually("a dormant lane", async || {
+            let lane = failing_lane(a, &b).await;
+            (lane["state"] == "dormant" && lane["queued"] == 0).then_some(lane)
+        });
+        lane.await
+    };
+    let missed_from = dormant(&a).await["missedFrom"].clone();
+    assert!(missed_from.as_u64() > Some(0), "{missed_from}");
+    for number in 0..NOTES {
+        for name in NAMES {
+            a.post(name, &format!("{name}'s note {number}"));
+        }
+    }
+    let after = a.json(["deliveries", "wake", &b.authority()]);
+    assert_eq!(after["failing"], true, "{after}");
+    a.kill();
+    a.restart().await;
+    let lane = dormant(&a).await;
+    assert_eq!(lane["missedFrom"], missed_from, "{lane}");
+
+    b.restart().await;
+    a.json(["deliveries", "wake", &b.authority()]);
+    a.delivered().await;
+    in_order(&a, &b, "bob");
+    assert_eq!(
+        a.json(["deliveries", "wake", &b.authority()])["failing"],
+        false
+    );
+    a.verify();
+}

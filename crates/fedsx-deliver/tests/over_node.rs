@@ -31,9 +31,12 @@ use tokio_util::sync::CancellationToken;
 const ALICE: &str = "https://a.test/actors/alice";
 const BOB: &str = "https://b.test/actors/bob";
 
-/// Who is reachable, by authority.
+/// What was posted: where to, and the document.
+type Posts = Vec<(String, Map)>;
+
+/// Who is reachable, by authority, and all that is posted.
 #[derive(Clone, Default, Debug)]
-struct Net(Arc<Mutex<BTreeMap<String, Node>>>);
+struct Net(Arc<Mutex<BTreeMap<String, Node>>>, Arc<Mutex<Posts>>);
 
 struct Instance {
     authority: &'static str,
@@ -52,6 +55,11 @@ impl Transport for Net {
             .expect("lock")
             .get(origin.authority())
             .cloned();
+        if request.method == http::Method::POST {
+            let document = notation::read_document(Notation::Json, &request.body, 1 << 20);
+            let post = (request.url.clone(), document.expect("a document"));
+            self.1.lock().expect("lock").push(post);
+        }
         Box::pin(async move {
             let Some(node) = node else {
                 return Err(TransportError::Connect("nobody is there".to_owned()));
@@ -203,6 +211,18 @@ impl Net {
 
     fn part(&self, authority: &str) {
         self.0.lock().expect("lock").remove(authority);
+    }
+
+    /// Where what a note of that text is in was posted to, in no particular order.
+    fn posted(&self, text: &str) -> Vec<(String, Map)> {
+        let posts = self.1.lock().expect("lock");
+        let has_it = |(_, document): &&(String, Map)| match document.get("object") {
+            Some(Value::Map(object)) => object.get("content") == Some(&Value::from(text)),
+            _ => false,
+        };
+        let mut posted: Vec<_> = posts.iter().filter(has_it).cloned().collect();
+        posted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        posted
     }
 
     fn join(&self, instance: &Instance) {
@@ -446,4 +466,97 @@ async fn an_index_that_is_never_on_disk_sends_only_what_was_not_settled() {
     })
     .await;
     assert_eq!(a.node.view().applied(), replays + 1, "nothing else came");
+}
+
+/// A note of that text, addressed so.
+fn note(text: &str, addressed: &[(&str, &str)]) -> Map {
+    let mut note = Map::from([("type", Value::from("Note")), ("content", text.into())]);
+    for (member, to) in addressed {
+        note.insert(*member, vec![*to]);
+    }
+    note
+}
+
+#[tokio::test]
+async fn what_is_not_for_all_goes_through_no_wider_door_and_nobody_is_told_of_the_hidden() {
+    const CAROL: &str = "https://b.test/actors/carol";
+    const DAVE: &str = "https://b.test/actors/dave";
+    let net = Net::default();
+    let (a, b) = net.two().await;
+    for name in ["carol", "dave"] {
+        b.create(name).await;
+    }
+    let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
+    let cases: [(&str, Vec<(&str, &str)>); 5] = [
+        ("to all", vec![]),
+        (
+            "to followers",
+            vec![("to", "https://a.test/actors/alice/followers")],
+        ),
+        ("to bob", vec![("to", BOB)]),
+        ("to bob and dave", vec![("to", BOB), ("bcc", DAVE)]),
+        (
+            "to followers, carol hidden",
+            vec![
+                ("to", "https://a.test/actors/alice/followers"),
+                ("bto", CAROL),
+            ],
+        ),
+    ];
+    let mut page = String::new();
+    running([(&a, &a_delivery), (&b, &b_delivery)], async {
+        for name in ["bob", "carol"] {
+            b.node.follow(name, ALICE).await.expect("follows");
+        }
+        until("both follow", || {
+            [BOB, CAROL]
+                .iter()
+                .all(|peer| a.phase("alice", Direction::Follower, peer) == Phase::Accepted)
+        })
+        .await;
+        for (text, addressed) in cases {
+            let options = PublishOptions::default();
+            let published = a.node.publish("alice", note(text, &addressed), options);
+            published.await.expect("publishes");
+        }
+        let is_last_there = || b.notes("carol").iter().any(|text| text.contains("carol"));
+        until("the last is there", is_last_there).await;
+        until_lanes("the queue is empty", &a_delivery, <[_]>::is_empty).await;
+    })
+    .await;
+    for text in [
+        "to all",
+        "to followers",
+        "to bob",
+        "to bob and dave",
+        "to followers, carol hidden",
+    ] {
+        for (url, document) in net.posted(text) {
+            let Some(Value::Map(object)) = document.get("object") else {
+                unreachable!("it was found by it");
+            };
+            for map in [&document, object] {
+                assert!(
+                    map.get("bto").is_none() && map.get("bcc").is_none(),
+                    "{text}"
+                );
+            }
+            page.push_str(&format!("{text} | {url}\n"));
+        }
+    }
+    insta::assert_snapshot!(page);
+    assert_eq!(
+        b.notes("bob"),
+        [
+            "to all",
+            "to followers",
+            "to bob",
+            "to bob and dave",
+            "to followers, carol hidden"
+        ]
+    );
+    assert_eq!(
+        b.notes("carol"),
+        ["to all", "to followers", "to followers, carol hidden"]
+    );
 }

@@ -456,3 +456,66 @@ async fn what_is_under_way_at_the_end_is_waited_for() {
     )
     .await;
 }
+
+/// A shared inbox is the door of those followers of the host alone that there are when it is sent.
+#[tokio::test(start_paused = true)]
+async fn a_shared_inbox_behind_which_nobody_follows_any_more_gets_only_what_takes_back() {
+    let instance = Instance::new(&[]);
+    let shared = Some("https://big/inbox");
+    let at = |name: &str| {
+        let url = format!("https://big/{name}");
+        follower(&url, &format!("{url}/inbox"), shared)
+    };
+    instance
+        .world
+        .facts()
+        .followers
+        .insert(ALICE, vec![at("blocked"), at("parted"), at("stays")]);
+    instance.world.set_mood("big", Mood::Down);
+    let delivery = instance.delivery();
+    let lose = |name: &str| {
+        let mut facts = instance.world.facts();
+        let followers = facts.followers.get_mut(&ALICE).expect("hers");
+        let url = format!("https://big/{name}");
+        let follower = followers.iter_mut().find(|follower| follower.peer == url);
+        follower.expect("it follows").until = Some(100);
+    };
+    beside(&delivery, async {
+        instance.publish();
+        until(|| instance.tries("big") == 1).await;
+        let blocked = (ALICE, "https://big/blocked".to_owned());
+        instance.world.facts().blocked.insert(blocked);
+        lose("parted");
+        instance.world.facts().moods.clear();
+        until_lanes(&delivery, <[_]>::is_empty).await;
+        assert_eq!(instance.arrived("big"), [1], "one of them is enough");
+
+        instance.world.set_mood("big", Mood::Down);
+        let tries = instance.tries("big");
+        instance.publish();
+        instance
+            .world
+            .publish(instance.engine.as_ref(), ALICE, |entry| {
+                entry.takes_back = Some(1);
+            });
+        until(|| instance.tries("big") > tries).await;
+        lose("stays");
+        instance.world.facts().moods.clear();
+        until_lanes(&delivery, <[_]>::is_empty).await;
+        let facts = instance.world.facts();
+        let mut arrived: Vec<(u64, &str)> = facts
+            .arrived
+            .iter()
+            .map(|(_, inbox, _, offset)| (*offset, inbox.as_str()))
+            .collect();
+        arrived.sort_unstable();
+        let wanted = [
+            (1, "https://big/inbox"),
+            (3, "https://big/inbox"),
+            // Who had parted before.
+            (3, "https://big/parted/inbox"),
+        ];
+        assert_eq!(arrived, wanted);
+    })
+    .await;
+}
