@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use fedsx_core::address::Origin;
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::budget::{AddressBudget, Rate};
@@ -132,10 +133,21 @@ impl Fetcher {
         self.budget
             .spend(source, self.now_ms())
             .map_err(|retry_after_s| TransportError::Busy { retry_after_s })?;
-        let _places = tokio::time::timeout(self.options.wait, self.places_for(&request.url))
-            .await
-            .map_err(|_| TransportError::Busy { retry_after_s: 30 })?;
+        let _places = self.places_in_time(&request.url).await?;
         self.transport.send(request).await
+    }
+
+    async fn places_in_time(
+        &self,
+        url: &str,
+    ) -> Result<[Option<OwnedSemaphorePermit>; 2], TransportError> {
+        let mut places = std::pin::pin!(self.places_for(url));
+        // Mostly there is one, and no timer is needed.
+        if let Some(places) = places.as_mut().now_or_never() {
+            return Ok(places);
+        }
+        let waited = tokio::time::timeout(self.options.wait, places).await;
+        waited.map_err(|_| TransportError::Busy { retry_after_s: 30 })
     }
 
     /// A place towards the host first, so that who waits for a slow host takes none of the others'.

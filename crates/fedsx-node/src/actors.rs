@@ -129,7 +129,7 @@ impl Node {
         let (id, rsa_id) = (ed25519_key_id(url, 1), rsa_key_id(url));
         let vault = std::sync::Arc::clone(&self.0.vault);
         let key_id = id.clone();
-        let made = tokio::task::spawn_blocking(move || {
+        let made = self.aside(move || {
             Ok::<_, fedsx_store::vault::VaultError>((
                 vault.create_ed25519(&key_id)?,
                 vault.create_rsa(&rsa_id)?,

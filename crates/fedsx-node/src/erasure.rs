@@ -188,7 +188,7 @@ impl Node {
     /// fails, the walk goes on with it.
     pub(crate) async fn deleted(&self) {
         let walk = self.0.erasing.walk.lock();
-        let Ok(walk) = tokio::time::timeout(PATIENCE, walk).await else {
+        let Some(walk) = self.in_time(PATIENCE, walk).await else {
             return self.deleted_elsewhere();
         };
         if let Err(refusal) = self.carry_out_deletions(walk).await {
@@ -272,7 +272,7 @@ impl Node {
         let mut tail = self.0.view.tail(0);
         loop {
             let read = move || tail.next(PASSED_AT_ONCE).map(|entries| (tail, entries));
-            let read = tokio::task::spawn_blocking(read).await;
+            let read = self.aside(read).await;
             let read = read.map_err(|error| fault::internal("the journal was not read", &error))?;
             let entries;
             (tail, entries) = read.map_err(fault::read)?;

@@ -71,7 +71,7 @@ impl Node {
     /// A key of that id in the vault, durable; one that is there already is kept.
     pub(crate) async fn make_key(&self, key_id: String) -> Result<PublicKey, Refusal> {
         let vault = Arc::clone(&self.0.vault);
-        let made = tokio::task::spawn_blocking(move || vault.create_ed25519(&key_id));
+        let made = self.aside(move || vault.create_ed25519(&key_id));
         match made.await {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => Err(fault::internal("a key can't be made", &error)),

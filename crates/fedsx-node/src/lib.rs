@@ -23,6 +23,7 @@ mod import;
 mod ingest;
 mod keys;
 mod learning;
+mod machine;
 mod moving;
 mod profile;
 mod programs;
@@ -70,7 +71,9 @@ pub use import::{Import, Importer};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use keys::Rotation;
 pub use learning::LearnOptions;
+pub use machine::{Machine, NoRandomness, System};
 pub use publish::{PublishOptions, Published};
+pub use reactions::Failed as FailedToSay;
 pub use signatory::Itself;
 pub use triggers::{Triggers, TriggersFailed};
 
@@ -107,6 +110,7 @@ struct Inner {
     webfinger: WebFinger,
     host_policy: HostPolicy,
     clock: Clock,
+    machine: Arc<dyn Machine>,
     programs: programs::Programs,
     folds: Folds,
     triggers: Triggers,
@@ -138,6 +142,12 @@ impl Node {
     /// A node over an open store. The time is `clock`'s.
     #[must_use]
     pub fn new(parts: Parts<'_>, clock: Clock) -> Self {
+        Self::on(Arc::new(System), parts, clock)
+    }
+
+    /// The same on another machine.
+    #[must_use]
+    pub fn on(machine: Arc<dyn Machine>, parts: Parts<'_>, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             instance: parts.instance,
             view: parts.store.view(),
@@ -148,6 +158,7 @@ impl Node {
             webfinger: parts.webfinger,
             host_policy: parts.hosts,
             clock,
+            machine,
             programs: programs::Programs::new(),
             folds: Folds::new(parts.store.view(), parts.store.projections()),
             triggers: Triggers::new(parts.store.projections()),

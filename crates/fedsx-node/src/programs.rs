@@ -182,7 +182,7 @@ impl Node {
         let place = Arc::clone(&self.0.programs.places).acquire_owned().await;
         let place = place.map_err(|error| fault::internal("no place to judge", &error))?;
         // The place is held as long as the work runs, also when whoever asked is gone.
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.aside(move || {
             let done = work();
             drop(place);
             done

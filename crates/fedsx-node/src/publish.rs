@@ -354,7 +354,7 @@ impl Node {
     /// A fresh UUID, version 7.
     pub(crate) fn uuid(&self) -> Result<Uuid, Refusal> {
         let mut random = [0; 10];
-        getrandom::fill(&mut random).map_err(|error| fault::internal("no randomness", &error))?;
+        self.random(&mut random)?;
         let now_ms = u64::try_from(self.now_ms()).unwrap_or_default();
         Ok(Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid())
     }

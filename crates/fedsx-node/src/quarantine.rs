@@ -143,7 +143,7 @@ impl Node {
         work: impl FnOnce(&Quarantine) -> Result<T, QuarantineError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let quarantine = Arc::clone(&self.0.quarantine);
-        let done = tokio::task::spawn_blocking(move || work(&quarantine)).await;
+        let done = self.aside(move || work(&quarantine)).await;
         done.map_err(|error| fault::internal("the quarantine broke", &error))?
             .map_err(|error| fault::internal("the quarantine failed", &error))
     }

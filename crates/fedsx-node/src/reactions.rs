@@ -16,34 +16,53 @@ use crate::{Node, fault, groups};
 const ROUND: usize = 256;
 /// How long one that failed is left alone.
 const PAUSE_MS: i64 = 30_000;
+/// How soon it is looked whether that is over.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What could not be said, and until when each is left alone.
+#[derive(Clone, Default, Debug)]
+pub struct Failed {
+    relations: HashMap<(u32, String), i64>,
+    groups: groups::Failed,
+}
+
+impl Failed {
+    /// Whether there is anything.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.relations.is_empty() || !self.groups.is_empty()
+    }
+}
 
 impl Node {
     /// Says what is owed, until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut applied = self.0.view.watch();
-        let mut failed: HashMap<(u32, String), i64> = HashMap::new();
-        let mut groups = groups::Failed::new();
+        let mut failed = Failed::default();
         loop {
             applied.mark_unchanged();
-            if let Err(refusal) = self.settle(&mut failed).await {
-                tracing::error!(%refusal, "what is owed can't be read");
-            }
-            let is_more = match self.settle_groups(&mut groups).await {
-                Ok(is_more) => is_more,
-                Err(refusal) => {
-                    tracing::error!(%refusal, "what groups have to announce can't be read");
-                    false
-                }
-            };
-            if is_more && !stop.is_cancelled() {
+            if self.say_owed(&mut failed).await && !stop.is_cancelled() {
                 continue;
             }
-            let retry = tokio::time::sleep(Duration::from_secs(5));
-            let is_retried = !failed.is_empty() || !groups.is_empty();
+            let retry = tokio::time::sleep(RETRY);
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = applied.changed() => if changed.is_err() { return },
-                () = retry, if is_retried => {}
+                () = retry, if failed.any() => {}
+            }
+        }
+    }
+
+    /// Says what is owed now, but for what `failed` a moment ago; whether there is more.
+    pub async fn say_owed(&self, failed: &mut Failed) -> bool {
+        if let Err(refusal) = self.settle(&mut failed.relations).await {
+            tracing::error!(%refusal, "what is owed can't be read");
+        }
+        match self.settle_groups(&mut failed.groups).await {
+            Ok(is_more) => is_more,
+            Err(refusal) => {
+                tracing::error!(%refusal, "what groups have to announce can't be read");
+                false
             }
         }
     }

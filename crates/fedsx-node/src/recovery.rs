@@ -105,7 +105,7 @@ impl Node {
     /// A further RSA key of an actor in the vault, durable: PEM of its public half.
     async fn make_rsa(&self, actor: &str) -> Result<String, Refusal> {
         let (vault, id) = (Arc::clone(&self.0.vault), rsa_key_id(actor));
-        let made = tokio::task::spawn_blocking(move || vault.renew_rsa(&id));
+        let made = self.aside(move || vault.renew_rsa(&id));
         match made.await {
             Ok(Ok(key)) => Ok(spki_to_pem(key.spki())),
             Ok(Err(error)) => Err(fault::internal("a key can't be made", &error)),
