@@ -193,6 +193,10 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
 
 fn wrong(package: &Package, seen: &[&str], dependency: &Dependency) -> Option<String> {
     let name = dependency.name.as_str();
+    // Itself, with the features that its tests need.
+    if name == package.name && dependency.section == Section::Dev {
+        return None;
+    }
     if SEES.iter().any(|(internal, _)| *internal == name) {
         let may = if seen.is_empty() {
             "no crate of the workspace".to_owned()

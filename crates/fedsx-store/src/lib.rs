@@ -31,6 +31,8 @@ pub mod quarantine;
 mod queue;
 mod recent;
 pub mod schema;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod stored;
 mod tail;

@@ -180,6 +180,18 @@ impl Queue {
         Some(waiting.batch())
     }
 
+    /// What waits now, as one batch; empty when nothing does.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn take_now(&self) -> Vec<(Work, Reply)> {
+        self.lock().batch()
+    }
+
+    /// Whether something waits.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.lock().inputs.is_empty()
+    }
+
     /// Takes nothing more; what waits is still handed out.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

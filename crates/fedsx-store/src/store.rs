@@ -14,6 +14,8 @@
 //! Opening applies the journal's tail from the index's watermark on, through the same `apply` that runs
 //! when an entry is appended.
 
+mod error;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,28 +25,29 @@ use std::time::Duration;
 
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::Header;
-use fedsx_core::genesis::GenesisError;
-use fedsx_core::state::{At, StateError};
+use fedsx_core::state::At;
 use tokio::sync::{oneshot, watch};
 
 use crate::cache::RowCache;
 use crate::check;
 use crate::chunk::{Chunk, batch_of};
-use crate::delivery::{Deliveries, DeliveryError};
+use crate::delivery::Deliveries;
 use crate::engine::{self, Batch, Engine, EngineError, EngineKind};
 use crate::erasure::{Erasure, Overwritten};
 use crate::flusher::Flusher;
 use crate::import::{self, Imports};
 use crate::index::Index;
-use crate::journal::{Directory, Journal, JournalError, JournalOptions, Place, Recovered};
-use crate::lock::{DirectoryLock, LockError};
+use crate::journal::{Directory, Files, Journal, JournalOptions, Place, Recovered};
+use crate::lock::DirectoryLock;
 use crate::projections::Projections;
-use crate::quarantine::{Quarantine, QuarantineError};
-use crate::queue::{AppendError, Queue};
+use crate::quarantine::Quarantine;
+use crate::queue::Queue;
 use crate::schema::{self, Table, key};
-use crate::vault::{Vault, VaultError, replace};
+use crate::vault::{Vault, replace};
 use crate::view::View;
 use crate::writer::{Writer, WriterError, WriterHandle, applied_key};
+
+pub use self::error::StoreError;
 
 /// The version of the data directory.
 const FORMAT: u32 = 1;
@@ -75,82 +78,6 @@ pub struct Report {
     pub applied_again: u64,
 }
 
-/// Why a data directory can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another process has it, or it can't be locked.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// It belongs to another base URL.
-    #[error("{} belongs to {found}, not to {asked}: actors are named by their URL for ever. Start with `--url {found}`", dir.display())]
-    OtherUrl {
-        /// The directory.
-        dir: PathBuf,
-        /// The URL it began with.
-        found: String,
-        /// The URL asked for.
-        asked: String,
-    },
-    /// It was written by another version.
-    #[error("{} has format {found:?}, and this fedsx reads format 1", dir.display())]
-    Format {
-        /// The directory.
-        dir: PathBuf,
-        /// What the format file says.
-        found: String,
-    },
-    /// It was begun with another genesis.
-    #[error("{} was begun with another genesis (`fedsx serve --adopt-genesis` takes the new one): {source}", dir.display())]
-    Genesis {
-        /// The directory.
-        dir: PathBuf,
-        /// What differs.
-        source: GenesisError,
-    },
-    /// The adoption of a genesis was not recorded.
-    #[error("the adoption of the genesis can't be recorded: {0}")]
-    Adoption(#[from] AppendError),
-    /// A file of the directory can't be read or written.
-    #[error("{what} in {}: {source}", dir.display())]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// The directory.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The keys at rest.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The index.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The index can't be read.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The writer.
-    #[error(transparent)]
-    Writer(#[from] WriterError),
-    /// Delivery progress.
-    #[error(transparent)]
-    Delivery(#[from] DeliveryError),
-    /// What is in quarantine.
-    #[error(transparent)]
-    Quarantine(#[from] QuarantineError),
-    /// An entry can't be read.
-    #[error("entry {offset} of the journal can't be read: {source}")]
-    Header {
-        /// Which.
-        offset: u64,
-        /// What the decoder said.
-        source: minicbor::decode::Error,
-    },
-}
-
 /// An open data directory.
 #[derive(Debug)]
 pub struct Store {
@@ -163,18 +90,35 @@ pub struct Store {
     imports: Imports,
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
-    thread: JoinHandle<()>,
+    /// None while somebody steps it.
+    threads: Option<Threads>,
     stopped: Option<oneshot::Receiver<Result<(), WriterError>>>,
-    flusher: Flusher,
     _lock: DirectoryLock,
 }
 
-impl Store {
-    /// Opens a data directory, made when missing, and starts its writer.
-    ///
-    /// # Errors
-    /// [`StoreError`], each with what to do about it.
-    pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Self, Report), StoreError> {
+/// What runs beside an open directory.
+#[derive(Debug)]
+struct Threads {
+    writer: JoinHandle<()>,
+    flusher: Flusher,
+}
+
+/// An open directory before anything runs.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) writer: Writer,
+    pub(crate) erasure: Erasure,
+    pub(crate) cache: Arc<RowCache>,
+    pub(crate) report: Report,
+}
+
+impl Opened {
+    /// Opens a directory, of which `applied` gives journal and index.
+    pub(crate) fn with(
+        dir: &Path,
+        options: &StoreOptions,
+        applied: impl FnOnce() -> Result<(Journal, Arc<dyn Engine>, Report), StoreError>,
+    ) -> Result<Self, StoreError> {
         let data = Directory::open(dir).map_err(|source| io_error("open", dir, source))?;
         let lock = DirectoryLock::acquire(dir)?;
         check_format(&data, dir, &options.base_url)?;
@@ -182,7 +126,7 @@ impl Store {
             tracing::warn!("an import was cut short; it is undone");
         }
         let vault = Arc::new(Vault::open(dir, options.secret.as_deref())?);
-        let (journal, engine, report) = open_applied(dir, options)?;
+        let (journal, engine, report) = applied()?;
         let last = journal.next_offset() - 1;
         let ledger = dir.join("delivery.ledger");
         let deliveries = Arc::new(Deliveries::open(Arc::clone(&engine), ledger, last)?);
@@ -199,17 +143,9 @@ impl Store {
         let queue = Arc::new(Queue::default());
         let erasure = Erasure::of(&journal, Arc::clone(&engine));
         let writer = Writer::new(journal, Arc::clone(&engine), sender, Arc::clone(&cache));
-        let (tell, stopped) = oneshot::channel();
-        let work = Arc::clone(&queue);
-        let thread = spawn("fedsx-writer", move || {
-            // Who closes the store, or waits for its end, takes the outcome.
-            let _gone = tell.send(writer.run(&work));
-        });
-        let flusher = Flusher::start(Arc::clone(&engine), cache, erasure, options.flush_every);
-        let handle = WriterHandle::new(Arc::clone(&queue));
-        let store = Self {
+        let store = Store {
             view,
-            writer: handle,
+            writer: WriterHandle::new(Arc::clone(&queue)),
             vault,
             deliveries,
             projections,
@@ -217,11 +153,43 @@ impl Store {
             imports: Imports::of(dir),
             engine,
             queue,
-            thread,
-            stopped: Some(stopped),
-            flusher,
+            threads: None,
+            stopped: None,
             _lock: lock,
         };
+        Ok(Self {
+            store,
+            writer,
+            erasure,
+            cache,
+            report,
+        })
+    }
+}
+
+impl Store {
+    /// Opens a data directory, made when missing, and starts its writer.
+    ///
+    /// # Errors
+    /// [`StoreError`], each with what to do about it.
+    pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Self, Report), StoreError> {
+        let Opened {
+            mut store,
+            writer,
+            erasure,
+            cache,
+            report,
+        } = Opened::with(dir, options, || open_applied(dir, options))?;
+        let (tell, stopped) = oneshot::channel();
+        let work = Arc::clone(&store.queue);
+        let writer = spawn("fedsx-writer", move || {
+            // Who closes the store, or waits for its end, takes the outcome.
+            let _gone = tell.send(writer.run(&work));
+        });
+        let engine = Arc::clone(&store.engine);
+        let flusher = Flusher::start(engine, cache, erasure, options.flush_every);
+        store.threads = Some(Threads { writer, flusher });
+        store.stopped = Some(stopped);
         Ok((store, report))
     }
 
@@ -267,6 +235,12 @@ impl Store {
         self.imports.clone()
     }
 
+    /// What waits for the writer.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
     /// Resolves when the writer has stopped by itself, which it does only when a write failed.
     /// Can be taken once.
     pub fn failure(&mut self) -> Option<oneshot::Receiver<Result<(), WriterError>>> {
@@ -287,14 +261,18 @@ impl Store {
     /// When something could not be made durable.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.queue.close();
-        let joined = self.thread.join();
-        joined.expect("the writer does not panic");
+        let flusher = self.threads.take().map(|Threads { writer, flusher }| {
+            writer.join().expect("the writer does not panic");
+            flusher
+        });
         if let Some(mut stopped) = self.stopped.take()
             && let Ok(outcome) = stopped.try_recv()
         {
             outcome?;
         }
-        self.flusher.stop();
+        if let Some(flusher) = flusher {
+            flusher.stop();
+        }
         self.engine.flush()?;
         self.deliveries.sync_ledger()?;
         Ok(())
@@ -319,15 +297,24 @@ pub(crate) fn open_applied(
     options: &StoreOptions,
 ) -> Result<(Journal, Arc<dyn Engine>, Report), StoreError> {
     let engine = open_index(dir, options.engine)?;
-    let watermark = watermark(&engine)?;
     let files = Directory::open(dir.join("journal"))
         .map_err(|source| io_error("open the journal", dir, source))?;
+    applied(Arc::new(files), engine, options)
+}
+
+/// Opens the journal in `files` and applies to an index what it lacks of it.
+pub(crate) fn applied(
+    files: Arc<dyn Files>,
+    engine: Arc<dyn Engine>,
+    options: &StoreOptions,
+) -> Result<(Journal, Arc<dyn Engine>, Report), StoreError> {
+    let watermark = watermark(&engine)?;
     let journal_options = JournalOptions {
         segment_bytes: options.segment_bytes,
         ..JournalOptions::default()
     };
     let place = watermark.map(|at| (at.offset, at_place(at)));
-    let (journal, recovered) = Journal::open(Arc::new(files), journal_options, place)?;
+    let (journal, recovered) = Journal::open(files, journal_options, place)?;
     let mut applied_again = 0;
     let mut chunk = Chunk::default();
     let mut overwritten = Overwritten::default();

@@ -7,6 +7,7 @@
 //! everything after.
 
 mod bound;
+mod commit;
 mod heads;
 mod import;
 
@@ -24,7 +25,6 @@ use fedsx_core::state::{At, Row, State, StateError};
 use tokio::sync::{oneshot, watch};
 
 use crate::cache::RowCache;
-use crate::chunk::batch_of;
 use crate::engine::{Batch, Engine, EngineError};
 use crate::import::Staged;
 use crate::index::{Index, Pending, pending};
@@ -161,6 +161,9 @@ pub(crate) struct Writer {
     /// The offset from which the last definition is active, once that was asked for.
     defined: Option<u64>,
     cache: Arc<RowCache>,
+    /// The deliberate fault that the simulation must find: replay marks are committed apart from their entry.
+    #[cfg(feature = "simulation")]
+    pub(crate) marks_apart: bool,
 }
 
 /// A batch being put together.
@@ -188,6 +191,8 @@ impl Writer {
             applied,
             cache,
             heads: HashMap::new(),
+            #[cfg(feature = "simulation")]
+            marks_apart: false,
         }
     }
 
@@ -263,16 +268,6 @@ impl Writer {
             // Who no longer waits has lost the answer, not the entry.
             let _gone = reply.send(answer);
         }
-        Ok(())
-    }
-
-    /// Makes rows visible, up to an entry that is durable.
-    fn commit(&self, rows: Pending, last: At) -> Result<(), WriterError> {
-        let touched = RowCache::touched(rows.keys());
-        self.cache.learn(rows.keys());
-        self.engine.commit(batch_of(rows, last))?;
-        self.cache.forget(&touched);
-        self.applied.send_replace(last.offset);
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 use fedsx_store::engine::{Batch, Engine, EngineKind, Row};
 
-use crate::crash_disk::Dice;
 use crate::engine_contract::open;
+use fedsx_store::simulation::Dice;
 
 const ENGINE: &str = "FEDSX_TEST_ENGINE";
 const DIRECTORY: &str = "FEDSX_TEST_DIRECTORY";

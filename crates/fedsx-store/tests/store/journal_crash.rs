@@ -10,7 +10,7 @@ use fedsx_store::journal::{
     Bad, Journal, JournalError, JournalOptions, JournalReader, Place, Recovered, Scanned,
 };
 
-use crate::crash_disk::{CrashDisk, Dice};
+use fedsx_store::simulation::{CrashDisk, Dice};
 
 const OPTIONS: JournalOptions = JournalOptions {
     segment_bytes: 6 << 10,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fedsx_store::journal::{Journal, JournalOptions, Recovered};
 
-use crate::crash_disk::CrashDisk;
+use fedsx_store::simulation::CrashDisk;
 
 const OPTIONS: JournalOptions = JournalOptions {
     segment_bytes: 4 << 10,

@@ -9,20 +9,23 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use fedsx_store::journal::{Files, OpenFile};
+use crate::journal::{Files, OpenFile};
 
 const SECTOR: usize = 512;
 
 /// A small generator of pseudo-random numbers (SplitMix64).
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// What this seed gives.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// Any number.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -31,7 +34,10 @@ impl Dice {
     }
 
     /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).expect("below a usize")
     }
 }
@@ -63,32 +69,35 @@ struct State {
 
 /// The disk; a clone is the same disk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CrashDisk(Arc<Mutex<State>>);
+pub struct CrashDisk(Arc<Mutex<State>>);
 
 impl CrashDisk {
     /// A disk whose power goes off at the given operation, counted from 0.
-    pub(crate) fn power_off_at(&self, operation: Option<u64>) {
+    pub fn power_off_at(&self, operation: Option<u64>) {
         let mut state = self.state();
         state.operations = 0;
         state.power_off_at = operation;
     }
 
     /// Makes one sync fail, counted in operations, and drop what it should have written.
-    pub(crate) fn fail_sync_at(&self, operation: u64) {
+    pub fn fail_sync_at(&self, operation: u64) {
         self.state().failing_sync = Some(operation);
     }
 
     /// Refuses more disk space, or gives it again.
-    pub(crate) fn set_full(&self, full: bool) {
+    pub fn set_full(&self, full: bool) {
         self.state().full = full;
     }
 
-    pub(crate) fn operations(&self) -> u64 {
+    /// Writes and syncs so far.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
     /// The disk as it may be found when power is back.
-    pub(crate) fn after_power_loss(&self, dice: &mut Dice) -> Self {
+    #[must_use]
+    pub fn after_power_loss(&self, dice: &mut Dice) -> Self {
         let state = self.state();
         let choice = dice.below(state.name_versions.len() + 1);
         let names = choice
@@ -104,7 +113,8 @@ impl CrashDisk {
     }
 
     /// The disk after the process alone was killed: all is as it was left, durable or not.
-    pub(crate) fn after_kill(&self) -> Self {
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
         let state = self.state().clone();
         Self(Arc::new(Mutex::new(State {
             operations: 0,
@@ -114,13 +124,20 @@ impl CrashDisk {
     }
 
     /// The contents of a file.
-    pub(crate) fn contents(&self, name: &str) -> Vec<u8> {
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    #[must_use]
+    pub fn contents(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.inodes[state.names[name]].live.clone()
     }
 
     /// Changes a file behind everybody's back, durably.
-    pub(crate) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let index = state.names[name];
         let inode = &mut state.inodes[index];
