@@ -368,7 +368,9 @@ impl Here<'_> {
         if let Some(target) = self.target {
             let follows =
                 to_followers && authority::follows(facts.state, target.no, &envelope.actor)?;
-            if follows || is_about(facts.instance, envelope, effect, target) {
+            // Of the hidden recipients of what is for a few, nothing tells but the inbox that it comes to.
+            let is_hidden = !to_followers && effect.is_none();
+            if follows || is_hidden || is_about(facts.instance, envelope, effect, target) {
                 actors.push(target.no);
             }
         } else {

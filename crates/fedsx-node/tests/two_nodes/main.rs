@@ -111,6 +111,50 @@ async fn a_follow_is_accepted_and_a_note_arrives_once() {
 }
 
 #[tokio::test]
+async fn a_hidden_recipient_who_follows_nobody_has_what_comes_to_its_own_inbox() {
+    let net = Net::default();
+    let (a, b) = (
+        net.instance("a.test", EngineKind::Memory),
+        net.instance("b.test", EngineKind::Memory),
+    );
+    a.create("alice", false).await;
+    b.create("bob", false).await;
+    let said = |to: &str| {
+        Map::from([
+            ("type", Value::from("Create")),
+            ("object", note("between us").into()),
+            ("to", vec![to].into()),
+            ("bto", vec![BOB].into()),
+        ])
+    };
+    let options = PublishOptions::default;
+    let private = said("https://c.test/actors/carol");
+    let private = a.node.publish("alice", private, options()).await;
+    let private = a.document(&private.expect("publishes").cid);
+    assert!(!private.contains_key("bto"));
+    let shared = b.receive(None, &private).await.expect("answered");
+    assert!(
+        matches!(shared.status, Status::Dropped(_)),
+        "it names nobody"
+    );
+    let own = b.receive(Some("bob"), &private).await.expect("accepted");
+    assert_eq!(own.status, Status::Accepted);
+    // What everybody may read anybody could send him.
+    let public = said(fedsx_core::audience::PUBLIC);
+    let public = a.node.publish("alice", public, options()).await;
+    let public = a.document(&public.expect("publishes").cid);
+    let dropped = b.receive(Some("bob"), &public).await.expect("answered");
+    assert!(matches!(dropped.status, Status::Dropped(_)));
+    // Nor is what changes the relations of others his.
+    let carol = "https://c.test/actors/carol";
+    let follow = a.raw("alice", "Follow", carol.into(), carol);
+    let other = b.receive(Some("bob"), &follow).await.expect("answered");
+    assert!(matches!(other.status, Status::Dropped(_)));
+    a.close_and_compare();
+    b.close_and_compare();
+}
+
+#[tokio::test]
 async fn follows_answered_by_hand_wait() {
     let net = Net::default();
     let (a, b) = (
