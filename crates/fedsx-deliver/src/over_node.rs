@@ -58,12 +58,7 @@ impl Delivery<OverNode> {
         deliveries: Arc<Deliveries>,
         options: DeliveryOptions,
     ) -> Self {
-        let outbound = OverNode {
-            node: node.clone(),
-            transport,
-            documents: Mutex::default(),
-            documents_max: options.documents,
-        };
+        let outbound = OverNode::new(node.clone(), transport, &options);
         let delivery = Self::new(Arc::new(outbound), deliveries, options);
         let woken = delivery.contacts();
         node.on_contact(move |host| woken.wake_host(host));
@@ -362,6 +357,17 @@ fn stands(error: StateError) -> Fault {
 }
 
 impl OverNode {
+    /// What delivery needs, by way of `node` and `transport`.
+    #[must_use]
+    pub fn new(node: Node, transport: Arc<dyn Transport>, options: &DeliveryOptions) -> Self {
+        Self {
+            node,
+            transport,
+            documents: Mutex::default(),
+            documents_max: options.documents,
+        }
+    }
+
     /// Whom a document asks to follow, and its id, if it is a Follow.
     fn follow(
         &self,
