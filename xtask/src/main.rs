@@ -18,6 +18,7 @@ mod layers;
 mod manifests;
 mod pair;
 mod purity;
+mod replay;
 mod run;
 mod sizes;
 mod soak;
@@ -35,6 +36,7 @@ cargo xtask ci [STEP…]             everything that is checked before a change 
 cargo xtask bench [NAME…]          what the release build costs, into BENCHMARKS.md; or the named measurements
 cargo xtask genesis                the list, the manifest and the bundle CID of genesis/, after a file there was edited
 cargo xtask pair [--fresh]         two instances with kept data under target/pair, their logs joined; Ctrl-C ends both
+cargo xtask replay SEED            one seed of the simulation of several instances, each step told
 cargo xtask soak [NEXTEST ARGS…]   the same tests for longer: more kills and cases, every engine; then each fuzz target for
                                    10 minutes, or --fuzz-seconds=N; more than an hour";
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             "bench" => bench::run(&root, rest),
             "genesis" => genesis::run(&root, rest),
             "pair" => pair::run(&root, rest),
+            "replay" => replay::run(&root, rest),
             "soak" => soak::run(&root, rest),
             "help" | "--help" | "-h" => {
                 println!("{HELP}");

@@ -1,5 +1,5 @@
 //! `cargo xtask soak`: the same tests for longer. Process tests read `FEDSX_SOAK` (more kills, more notes, every
-//! engine), properties read `PROPTEST_CASES`; then
+//! engine), the simulation too (10,000 seeds), properties read `PROPTEST_CASES`; then
 //! the tests of the language in a release build, and the fuzz targets. Not part of `ci`: it takes more than an hour.
 
 use std::path::Path;
