@@ -325,7 +325,7 @@ impl<'a> Whole<'a> {
                 let document = stored.map().expect("it reads");
                 if ["bto", "bcc"]
                     .iter()
-                    .any(|name| document.contains_key(*name))
+                    .any(|name| document.contains_key(name))
                 {
                     let offset = stored.header.offset;
                     return Err(format!(
