@@ -193,6 +193,7 @@ pub(crate) fn follow(local: &Actor, follower: &Peer<'_>, followed: &Peer<'_>) ->
         followed: followed.url.to_owned(),
         inbox: follower.inbox.map(str::to_owned),
         shared_inbox: follower.shared_inbox.map(str::to_owned),
+        backfill: None,
     };
     let accepted = Effect::Accept {
         follow: FollowRef {

@@ -4,6 +4,7 @@
 //! documents. An entry is applied once when it is appended, and again after a crash or a reindex;
 //! both give the same rows (design, section 4).
 
+mod backfill;
 mod between;
 mod control;
 mod erase;
@@ -230,7 +231,10 @@ impl Moment<'_> {
                 keys,
             } => self.updated(&activity.actor, *manual_approval, keys, at, rows),
             Effect::Follow { .. } => self.follow(activity, effect, rows),
-            Effect::Accept { follow } => self.answer(follow, Input::Accept(which(follow)), rows),
+            Effect::Accept { follow } => {
+                self.answer(follow, Input::Accept(which(follow)), rows)?;
+                self.backfill_due(follow, activity.digest, rows)
+            }
             Effect::Reject { follow } => self.answer(follow, Input::Reject(which(follow)), rows),
             Effect::UndoFollow { follow } => self.answer(follow, Input::Undo(which(follow)), rows),
             Effect::Block { blocker, blocked } => self.block(blocker, blocked, rows),
@@ -275,6 +279,7 @@ impl Moment<'_> {
             followed,
             inbox,
             shared_inbox,
+            ..
         } = effect
         else {
             return Ok(());
@@ -292,7 +297,8 @@ impl Moment<'_> {
         })?;
         self.between(follower, followed, rows, |pair| {
             pair.step(Direction::Following, input);
-        })
+        })?;
+        self.backfill_asked(activity, effect, rows)
     }
 
     /// A local actor, as its own `Update` says it is from here on.

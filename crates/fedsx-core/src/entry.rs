@@ -13,6 +13,7 @@ use minicbor::{Decode, Encode};
 
 pub use self::control::Control;
 pub(crate) use crate::actor::ActorKind;
+use crate::backfill::Mode;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::group::{Announcing, Post, ToAnnounce};
@@ -121,6 +122,9 @@ pub enum Effect {
         /// The follower's shared inbox, when remote.
         #[n(3)]
         shared_inbox: Option<String>,
+        /// What of the past it asks for.
+        #[n(4)]
+        backfill: Option<Mode>,
     },
     /// `Accept` of a follow, by the followed.
     #[n(2)]

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::address::{is_http_url, same_origin};
+use crate::backfill::Mode;
 use crate::canonical::document_bytes;
 use crate::cid::{Cid, Codec, Digest};
 use crate::limits;
@@ -117,6 +118,8 @@ pub struct Envelope {
     pub published_ms: Option<i64>,
     /// Who is addressed, in the five members of that purpose.
     pub recipients: Recipients,
+    /// Of a `Follow`: what of the past it asks for.
+    pub backfill: Option<Mode>,
 }
 
 /// The recipients of an activity, by member.
@@ -200,6 +203,7 @@ impl Envelope {
             value => object(value)?,
         };
         let recipients = Recipients::of(map)?;
+        let is_follow = verb == "Follow";
         let target = reference(map.get("target")).filter(|target| is_http_url(target));
         Ok(Self {
             id,
@@ -209,6 +213,7 @@ impl Envelope {
             target: target.map(str::to_owned),
             published_ms,
             recipients,
+            backfill: Mode::of(map.get("backfill").filter(|_| is_follow)),
         })
     }
 }

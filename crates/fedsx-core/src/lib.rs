@@ -7,6 +7,7 @@ pub mod actor;
 pub mod address;
 pub mod apply;
 pub mod audience;
+pub mod backfill;
 pub mod blob;
 pub mod canonical;
 pub mod cid;

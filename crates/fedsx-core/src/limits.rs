@@ -38,6 +38,14 @@ pub const PARTIAL_FOLLOWERS: usize = 1_000_000;
 pub const PARTIAL_UNKNOWN: usize = 100_000;
 /// Pages in which a peer may list them.
 pub const PARTIAL_PAGES: usize = 1_000;
+/// Pages fetched for one backfill.
+pub const BACKFILL_PAGES: u64 = 20_000;
+/// What is fetched for one backfill, bytes.
+pub const BACKFILL_BYTES: u64 = 4 << 30;
+/// Activities of one backfill.
+pub const BACKFILL_ACTIVITIES: u64 = 1_000_000;
+/// What a source of history was caught at, as far as it is kept.
+pub const BACKFILL_FINDINGS: usize = 16;
 /// What an instance says of itself, bytes.
 pub const CAPABILITIES_BYTES: usize = 256 << 10;
 /// Follows, their answers and subscriptions in the log of an actor that is exported or imported.

@@ -9,6 +9,7 @@ mod follower;
 use minicbor::{Decode, Encode};
 
 use crate::actor::ActorKind;
+use crate::backfill::Backfill;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
@@ -300,6 +301,8 @@ pub trait State {
     fn is_peer_blocked(&self, peer: &str) -> Result<bool, StateError>;
     /// The `recoveryDigest` that a peer is held to.
     fn recovery_of(&self, peer: &str) -> Result<Option<String>, StateError>;
+    /// What a local actor asked of a peer's past, last.
+    fn backfill(&self, actor: ActorNo, peer: &str) -> Result<Option<Backfill>, StateError>;
     /// The totals of relations.
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError>;
     /// The accepted followers of a local actor that an origin hosts.
@@ -427,6 +430,12 @@ pub enum Row {
     HostBlock { host: String, blocked: bool },
     /// Whether a remote actor is blocked for every actor here.
     PeerBlock { peer: String, blocked: bool },
+    /// What a local actor asked of a peer's past.
+    Backfill {
+        actor: ActorNo,
+        peer: String,
+        backfill: Backfill,
+    },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },
     /// Totals of an outbox.

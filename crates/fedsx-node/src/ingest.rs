@@ -239,6 +239,18 @@ impl Node {
         act: Map,
         excused: Option<&str>,
     ) -> Result<(), Refusal> {
+        let question = self.question(draft, act, excused)?;
+        self.judge(question).await?.put_into(draft);
+        Ok(())
+    }
+
+    /// What is asked of stages 9 and 10 for a draft, by the present generation of the registry.
+    pub(crate) fn question(
+        &self,
+        draft: &mut Draft,
+        act: Map,
+        excused: Option<&str>,
+    ) -> Result<Question, Refusal> {
         let registry = self.registry();
         draft.judged_as_of = Some(registry.through());
         let activity = &draft.activity;
@@ -252,22 +264,14 @@ impl Node {
             visibility: activity.visibility,
             authenticated: activity.authenticated,
             followed,
+            backfilled: activity.backfilled,
         };
-        let question = Question {
+        Ok(Question {
             registry,
             act,
             circumstances,
             excused: excused.map(str::to_owned),
-        };
-        let judged = self.judge(question).await?;
-        draft.activity.defined_by = judged.defined_by;
-        draft.activity.definitions = judged.definitions;
-        draft.activity.mark = judged.mark;
-        if judged.mark.is_some() {
-            // No group passes on what nobody could judge.
-            draft.activity.announced_by = None;
-        }
-        Ok(())
+        })
     }
 
     /// Whether one of the local actors that something reaches follows its sender.

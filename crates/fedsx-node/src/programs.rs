@@ -10,6 +10,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fedsx_core::cid::{Cid, Codec, Digest};
+use fedsx_core::decide::Draft;
 use fedsx_core::decide::schema::{Circumstances, Judges};
 use fedsx_core::definition::{Definition, Kind};
 use fedsx_core::entry::{Control, Mark, Role};
@@ -64,6 +65,20 @@ impl Question {
     fn judge(&self) -> Result<(), Refusal> {
         self.judges().judge(&self.act, &self.circumstances)
     }
+
+    /// The outcome where nobody else's definition has to be run for it.
+    pub(crate) fn judge_here(&self) -> Option<Result<Judged, Refusal>> {
+        let judges = self.judges();
+        if judges.is_undefined() {
+            return Some(Ok(Judged {
+                mark: Some(Mark::UndefinedVerb),
+                defined_by: defined_by(&self.act),
+                ..Judged::default()
+            }));
+        }
+        let judged = || judges.judge(&self.act, &self.circumstances);
+        (!judges.is_foreign()).then(|| judged().map(|()| Judged::default()))
+    }
 }
 
 /// What passed, and by what.
@@ -73,6 +88,19 @@ pub(crate) struct Judged {
     pub(crate) mark: Option<Mark>,
     /// Of an undefined verb: the `Create` that defines it, as the activity itself says.
     pub(crate) defined_by: Option<Digest>,
+}
+
+impl Judged {
+    /// Puts it on record in what is about to be appended.
+    pub(crate) fn put_into(self, draft: &mut Draft) {
+        draft.activity.defined_by = self.defined_by;
+        draft.activity.definitions = self.definitions;
+        draft.activity.mark = self.mark;
+        if self.mark.is_some() {
+            // No group passes on what nobody could judge.
+            draft.activity.announced_by = None;
+        }
+    }
 }
 
 impl Node {
@@ -152,21 +180,10 @@ impl Node {
 
     /// Stages 9 and 10.
     pub(crate) async fn judge(&self, question: Question) -> Result<Judged, Refusal> {
-        let definitions = {
-            let judges = question.judges();
-            if judges.is_undefined() {
-                return Ok(Judged {
-                    mark: Some(Mark::UndefinedVerb),
-                    defined_by: defined_by(&question.act),
-                    ..Judged::default()
-                });
-            }
-            if !judges.is_foreign() {
-                judges.judge(&question.act, &question.circumstances)?;
-                return Ok(Judged::default());
-            }
-            judges.named()
-        };
+        if let Some(judged) = question.judge_here() {
+            return judged;
+        }
+        let definitions = question.judges().named();
         self.at_a_place(move || question.judge()).await??;
         Ok(Judged {
             definitions,

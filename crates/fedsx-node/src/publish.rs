@@ -260,6 +260,7 @@ impl Node {
                     visibility,
                     authenticated: Authenticated::Local,
                     followed: false,
+                    backfilled: false,
                 },
                 excused: None,
             }

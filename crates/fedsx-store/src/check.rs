@@ -262,6 +262,8 @@ impl Check {
                 | Control::Trust { .. }
                 | Control::Expired { .. }
                 | Control::Unannounced { .. }
+                | Control::BackfillBegun { .. }
+                | Control::BackfillEnded { .. }
                 | Control::GenesisAdopted { .. },
             ) => Ok(()),
         };

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fedsx_core::backfill::Backfill;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, ActorNo, Header, LogId, Role, Subject};
 use fedsx_core::follow::{Direction, Owed, Partial, Relation};
@@ -442,6 +443,14 @@ impl<R: Rows> State for Index<R> {
         let prefix = key(Table::Subscription, &[&actor.0.to_be_bytes()]);
         let rows = self.scan(&prefix, usize::MAX, false)?;
         rows.iter().map(|(_, value)| decode(value)).collect()
+    }
+
+    fn backfill(&self, actor: ActorNo, peer: &str) -> Result<Option<Backfill>, StateError> {
+        let row: Option<Of<Backfill>> = self.row(&pair_key(Table::Backfill, actor, peer))?;
+        match row {
+            Some(row) if row.peer != peer => Err(shared_hash(&row.peer, peer)),
+            row => Ok(row.map(|row| row.value)),
+        }
     }
 
     fn relation_totals(&self, actor: ActorNo) -> Result<RelationTotals, StateError> {

@@ -1,5 +1,5 @@
 //! `delivery.ledger`: what is known of delivery progress apart from the index, so that an index that is
-//! thrown away, or never was on disk, doesn't make everything go out again.
+//! thrown away, or never was on disk, doesn't make everything go out again; `backfill.ledger` has the same form.
 //!
 //! A file of rows: a snapshot, then groups of changes. Each group is one frame (length, CRC32C,
 //! CBOR), so it is there as a whole or not at all. Reading stops at the first bad frame: an older
@@ -42,7 +42,7 @@ pub struct Ledger {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file system said no.
-    #[error("cannot use the delivery ledger {}: {source}", path.display())]
+    #[error("cannot use the ledger {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// Written by a later version, or no ledger at all.
-    #[error("{} is no delivery ledger of this version", path.display())]
+    #[error("{} is no ledger of this version", path.display())]
     Format {
         /// The file.
         path: PathBuf,

@@ -4,6 +4,7 @@
 //! The journal is the truth; the index is what it folds into and may be thrown away. Nothing here
 //! knows HTTP or decides what may be said.
 
+pub mod backfill;
 mod blobs;
 mod cache;
 pub mod check;

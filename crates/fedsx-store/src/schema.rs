@@ -12,7 +12,7 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::{blobs, followers, groups, hosts, kept, partial, triggers};
+use crate::{backfill, blobs, followers, groups, hosts, kept, partial, triggers};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
 pub const VERSION: u32 = 6;
@@ -106,6 +106,10 @@ pub enum Table {
     BlobOf = 0x29,
     /// Hash of the URL of a blocked actor → the URL.
     PeerBlock = 0x2a,
+    /// Actor, hash of a peer → peer and [`fedsx_core::backfill::Backfill`].
+    Backfill = 0x2f,
+    /// Actor, hash of a peer → peer: a backfill that is due.
+    BackfillDue = 0x30,
     /// Hash of an authority, actor, hash of a follower, offset → nothing: the follower of that period receives there.
     FollowerAt = 0x33,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
@@ -356,6 +360,11 @@ pub fn write(row: Row, batch: &mut Batch) {
         Row::Kept(_) | Row::Unkept(_) | Row::KeptTotal { .. } | Row::Trust(_) => {
             kept::write(row, batch);
         }
+        Row::Backfill {
+            actor,
+            peer,
+            backfill,
+        } => backfill::write(actor, peer, backfill, batch),
         Row::FollowersOn { .. } | Row::FollowerOn { .. } | Row::FollowersHere { .. } => {
             partial::write(row, batch);
         }

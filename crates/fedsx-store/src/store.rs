@@ -10,6 +10,7 @@
 //! DIR/import/           an import under way
 //! DIR/quarantine/      what a schema or validator refused
 //! DIR/delivery.ledger   delivery progress, for when the index was thrown away
+//! DIR/backfill.ledger   how far backfills have come
 //! ```
 //! Opening applies the journal's tail from the index's watermark on, through the same `apply` that runs
 //! when an entry is appended.
@@ -28,6 +29,7 @@ use fedsx_core::entry::Header;
 use fedsx_core::state::At;
 use tokio::sync::{oneshot, watch};
 
+use crate::backfill::Progresses;
 use crate::cache::RowCache;
 use crate::check;
 use crate::chunk::{Chunk, batch_of};
@@ -88,6 +90,7 @@ pub struct Store {
     projections: Projections,
     quarantine: Arc<Quarantine>,
     imports: Imports,
+    backfills: Arc<Progresses>,
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
     /// None while somebody steps it.
@@ -132,6 +135,7 @@ impl Opened {
         let deliveries = Arc::new(Deliveries::open(Arc::clone(&engine), ledger, last)?);
         let projections = Projections::open(dir, options.engine)?;
         let quarantine = Arc::new(Quarantine::open(dir)?);
+        let backfills = Progresses::open(&dir.join("backfill.ledger"))?;
         let (sender, applied) = watch::channel(last);
         let cache = Arc::new(RowCache::default());
         let view = View::new(
@@ -151,6 +155,7 @@ impl Opened {
             projections,
             quarantine,
             imports: Imports::of(dir),
+            backfills: Arc::new(backfills),
             engine,
             queue,
             threads: None,
@@ -227,6 +232,12 @@ impl Store {
     #[must_use]
     pub fn quarantine(&self) -> Arc<Quarantine> {
         Arc::clone(&self.quarantine)
+    }
+
+    /// How far backfills have come.
+    #[must_use]
+    pub fn backfills(&self) -> Arc<Progresses> {
+        Arc::clone(&self.backfills)
     }
 
     /// Where imports wait.

@@ -7,6 +7,7 @@ use fedsx_core::blob::Blob;
 use fedsx_core::cid::{Cid, Codec, Digest};
 use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
 use fedsx_core::group::{ToAnnounce, Unannounced};
+use fedsx_core::time::format_rfc3339_ms;
 use fedsx_core::trigger::Settled;
 use fedsx_core::value::{Map, Value};
 use fedsx_store::Stored;
@@ -247,6 +248,9 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("id", &**id);
         }
         Control::TriggerSettled(settled) => settled_members(value, settled),
+        Control::BackfillBegun { .. } | Control::BackfillEnded { .. } => {
+            backfill_members(value, control);
+        }
         Control::Role { actor, role, given } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("role", role.as_str());
@@ -321,6 +325,34 @@ fn settled_members(value: &mut Map, settled: &Settled) {
     }
 }
 
+fn backfill_members(value: &mut Map, control: &Control) {
+    match control {
+        Control::BackfillBegun {
+            actor,
+            peer,
+            mode,
+            until_ms,
+        } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("peer", &**peer);
+            value.insert("mode", mode.to_string());
+            value.insert("until", format_rfc3339_ms(*until_ms));
+        }
+        Control::BackfillEnded {
+            actor, peer, ended, ..
+        } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("peer", &**peer);
+            value.insert("outcome", ended.outcome.as_str());
+            value.insert("entered", count(ended.entered));
+            let found = ended.found.iter();
+            let found = found.map(|found| format!("{}: {}", found.wrong.as_str(), found.what));
+            value.insert("found", found.collect::<Vec<_>>());
+        }
+        _ => {}
+    }
+}
+
 const fn control_kind(control: &Control) -> &'static str {
     match control {
         Control::Placed { .. } => "placed",
@@ -335,6 +367,8 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::FollowTaken { .. } => "follow-taken",
         Control::FollowLost { .. } => "follow-lost",
         Control::TriggerSettled(_) => "trigger-settled",
+        Control::BackfillBegun { .. } => "backfill-begun",
+        Control::BackfillEnded { .. } => "backfill-ended",
         Control::GenesisAdopted { .. } => "genesis-adopted",
         Control::Equivocation { .. } => "equivocation",
         Control::Role { .. } => "role",

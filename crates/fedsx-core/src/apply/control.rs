@@ -81,6 +81,9 @@ impl Moment<'_> {
                 Ok(())
             }
             Control::Blob(blob) => self.blob(blob, at, rows),
+            Control::BackfillBegun { .. } | Control::BackfillEnded { .. } => {
+                self.backfill(control, rows)
+            }
             // On record, for whoever reads the journal.
             Control::GenesisAdopted { .. } => Ok(()),
         }

@@ -76,6 +76,7 @@ fn follow(facts: Facts<'_>, envelope: &Envelope) -> Result<Meaning, DecideError>
         followed,
         inbox: peer.as_ref().and_then(|peer| peer.inbox.clone()),
         shared_inbox: peer.and_then(|peer| peer.shared_inbox.clone()),
+        backfill: envelope.backfill.clone(),
     }))
 }
 

@@ -2,6 +2,7 @@
 //! relevance (design, section 5). The order is the contract: the first refusal is the answer.
 
 mod about;
+pub mod history;
 
 use crate::address::same_origin;
 use crate::audience::{is_public, visibility};

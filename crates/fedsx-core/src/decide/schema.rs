@@ -38,6 +38,8 @@ pub struct Circumstances {
     pub authenticated: Authenticated,
     /// Whether a local actor that it reaches follows its sender.
     pub followed: bool,
+    /// Whether it is filled in from history.
+    pub backfilled: bool,
 }
 
 impl Circumstances {
@@ -49,7 +51,7 @@ impl Circumstances {
             ("cid", cid.map_or(Value::Nil, Value::from)),
             ("received", Value::Int(self.received_ms)),
             ("visibility", self.visibility.as_str().into()),
-            ("backfilled", Value::Bool(false)),
+            ("backfilled", Value::Bool(self.backfilled)),
             ("authenticated", self.authenticated.as_str().into()),
             ("follows?", Value::Bool(self.followed)),
             (
@@ -283,6 +285,7 @@ mod tests {
             visibility: Visibility::Public,
             authenticated: Authenticated::Local,
             followed: false,
+            backfilled: false,
         };
         let judges = Judges::of(registry, &act);
         match judges.judge(&act, &circumstances) {

@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::{ActorNo, Joined, Role};
+use crate::backfill::{Ended, Mode};
 use crate::blob::Blob;
 use crate::cid::Digest;
 use crate::definition::Kind;
@@ -225,6 +226,38 @@ pub enum Control {
         /// The id of the Follow.
         #[n(2)]
         id: String,
+    },
+    /// Somebody asked by hand for a part of the history of whom a local actor follows, or for it to be gone on with.
+    #[n(23)]
+    BackfillBegun {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// The URL of whom it follows.
+        #[n(1)]
+        peer: String,
+        /// How much.
+        #[n(2)]
+        mode: Mode,
+        /// What was published before this counts, Unix milliseconds.
+        #[n(3)]
+        until_ms: i64,
+    },
+    /// A backfill has ended.
+    #[n(24)]
+    BackfillEnded {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// The URL of whom it follows.
+        #[n(1)]
+        peer: String,
+        /// The offset since which it was due.
+        #[n(2)]
+        since: u64,
+        /// What came of it.
+        #[n(3)]
+        ended: Ended,
     },
     /// An uploaded file is kept, or no longer.
     #[n(19)]

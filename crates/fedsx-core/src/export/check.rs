@@ -431,6 +431,7 @@ impl Check {
                 followed: object?,
                 inbox: None,
                 shared_inbox: None,
+                backfill: None,
             }),
             "Block" => Some(Effect::Block {
                 blocker: actor,

@@ -162,6 +162,7 @@ impl Node {
             visibility: activity.visibility,
             authenticated: activity.authenticated,
             followed,
+            backfilled: activity.backfilled,
         };
         let question = Question {
             registry: Arc::clone(registry),

@@ -9,6 +9,7 @@ use fedsx_core::state::StateError;
 use crate::delivery::DeliveryError;
 use crate::engine::EngineError;
 use crate::journal::JournalError;
+use crate::ledger::LedgerError;
 use crate::lock::LockError;
 use crate::quarantine::QuarantineError;
 use crate::queue::AppendError;
@@ -78,6 +79,9 @@ pub enum StoreError {
     /// Delivery progress.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    /// How far backfills have come.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// What is in quarantine.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
