@@ -4,7 +4,7 @@
 //! ActivityPub, section 5.1; design, sections 9.5 and 11. `?page=true` is the newest page and
 //! `?page=last` the oldest, `?before=` goes on from a place towards the older, `?since=` from a place
 //! towards the newer, oldest first; a place is the CID of an activity or its sequence in the log.
-//! `?limit=` is at most 100.
+//! `?limit=` is at most 1,000.
 //!
 //! Invariants: only what who asks may read is in an outbox's page, in the count and among the places (of
 //! what is addressed to one reader alone the count knows nothing); an
@@ -35,9 +35,11 @@ use crate::router::HttpState;
 /// Activities in a page, unless asked otherwise.
 const LIMIT: usize = 20;
 /// Activities in a page at most.
-const LIMIT_MAX: usize = 100;
+const LIMIT_MAX: usize = 1_000;
 /// Entries of a log looked at for one page.
 const LOOKED_AT: usize = 4_096;
+/// Entries read at once: a document may be as large as a page.
+const READ_AT_ONCE: usize = 64;
 /// What a page holds beside its activities, bytes at most.
 const FRAME_BYTES: usize = 16 << 10;
 
@@ -352,7 +354,7 @@ fn walk<T: Entry, E>(
     };
     let (mut bytes, mut looked_at) = (0, 0);
     // One more than needed tells whether there is a next page.
-    let chunk = limit + 1;
+    let chunk = (limit + 1).min(READ_AT_ONCE);
     loop {
         let entries = read(range, chunk)?;
         let is_end = entries.len() < chunk;
@@ -514,7 +516,7 @@ mod tests {
         assert_eq!(asked(""), Ok(None));
         assert_eq!(asked("?limit=5"), Ok(None));
         assert_eq!(asked("?page=true"), page(Part::First, 20));
-        assert_eq!(asked("?page&limit=1000"), page(Part::First, 100));
+        assert_eq!(asked("?page&limit=10000"), page(Part::First, 1_000));
         assert_eq!(asked("?page=last&limit=1"), page(Part::Last, 1));
         assert_eq!(asked("?before=7"), page(Part::Before(Mark::Seq(7)), 20));
         assert_eq!(

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use fedsx_core::backfill::Mode;
 use fedsx_core::decide::publish::VERBS;
 use fedsx_core::definition::Kind;
 use fedsx_core::refusal::Code;
@@ -140,7 +141,7 @@ pub(crate) async fn capabilities(
         codecs: &["json-jcs"],
         suites: &["eddsa-jcs-2022", "rfc9421", "rsa-sha256-http"],
         verbs: &verbs,
-        backfill: &["none"],
+        backfill: &Mode::NAMES,
         batch: None,
     };
     let document = nodeinfo::capabilities(state.node().instance(), &facts);

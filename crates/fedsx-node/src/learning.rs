@@ -114,6 +114,11 @@ impl Learning {
         }
     }
 
+    /// Tells when a follow of somebody here was accepted.
+    pub(crate) fn followed(&self) -> watch::Receiver<u64> {
+        self.followed.subscribe()
+    }
+
     /// What is known of the fetch of a definition.
     pub(crate) fn account(&self, create: &Digest) -> Option<Account> {
         self.accounts().fetches.get(create).cloned()

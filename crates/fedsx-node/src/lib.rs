@@ -7,6 +7,7 @@
 
 mod actors;
 mod announce;
+mod backfill;
 mod barred;
 mod comparing;
 mod control;
@@ -60,6 +61,7 @@ use fedsx_store::vault::Vault;
 use fedsx_store::{Imports, Store, View, WriterHandle};
 
 pub use actors::NewActor;
+pub use backfill::{BackfillOptions, BackfillStatus};
 pub use barred::HostPolicy;
 pub use comparing::{CompareOptions, Comparison};
 pub use explain::{Explanation, Found, Standing};
@@ -120,6 +122,7 @@ struct Inner {
     deliveries: Arc<Deliveries>,
     quarantine: Arc<Quarantine>,
     imports: Imports,
+    backfilling: backfill::Backfilling,
     /// Held while the pictures of an actor change.
     pictures: tokio::sync::Mutex<()>,
     refusals: refusals::Refusals,
@@ -168,6 +171,7 @@ impl Node {
             deliveries: parts.store.deliveries(),
             quarantine: parts.store.quarantine(),
             imports: parts.store.imports(),
+            backfilling: backfill::Backfilling::new(parts.store.backfills()),
             pictures: tokio::sync::Mutex::default(),
             refusals: refusals::Refusals::default(),
             pens: Mutex::default(),

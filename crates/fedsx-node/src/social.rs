@@ -1,6 +1,7 @@
 //! Follows and blocks as a local actor asks for them: whom it means, and the activity that says it.
 
 use fedsx_core::address::Handle;
+use fedsx_core::backfill::Mode;
 use fedsx_core::follow::{Direction, Phase};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
@@ -59,10 +60,30 @@ impl Node {
     /// # Errors
     /// `unresolvable`, or the refusal of publishing it.
     pub async fn follow(&self, name: &str, who: &str) -> Result<Published, Refusal> {
+        self.follow_with(name, who, None).await
+    }
+
+    /// Asks to follow, and for a part of the past.
+    ///
+    /// # Errors
+    /// `unresolvable`, or the refusal of publishing it.
+    pub async fn follow_with(
+        &self,
+        name: &str,
+        who: &str,
+        backfill: Option<Mode>,
+    ) -> Result<Published, Refusal> {
         self.actor(name)?;
         let peer = self.resolve(who).await?;
-        self.say(name, "Follow", Value::from(peer.as_str()), &peer)
-            .await
+        let mut follow = Map::from([
+            ("type", Value::from("Follow")),
+            ("object", peer.as_str().into()),
+            ("to", vec![&*peer].into()),
+        ]);
+        if let Some(mode) = backfill {
+            follow.insert("backfill", mode.to_map());
+        }
+        self.publish(name, follow, PublishOptions::default()).await
     }
 
     /// Takes a follow back.
@@ -138,11 +159,18 @@ impl Node {
         object: Value,
         to: &str,
     ) -> Result<Published, Refusal> {
-        let document = Map::from([
+        let answer = match verb {
+            "Accept" => self.answer_to(name, &object)?,
+            _ => None,
+        };
+        let mut document = Map::from([
             ("type", Value::from(verb)),
             ("object", object),
             ("to", vec![to].into()),
         ]);
+        if let Some(answer) = answer {
+            document.insert("backfill", answer);
+        }
         self.publish(name, document, PublishOptions::default())
             .await
     }
@@ -183,7 +211,11 @@ impl Node {
     }
 
     /// A peer there are relations with is found by its URL even when it can't be reached.
-    async fn known_or_resolved(&self, actor: &Actor, who: &str) -> Result<String, Refusal> {
+    pub(crate) async fn known_or_resolved(
+        &self,
+        actor: &Actor,
+        who: &str,
+    ) -> Result<String, Refusal> {
         let state = self.0.view.state();
         let related = state.locals_related(who).map_err(fault::state)?;
         if related.iter().any(|(no, _)| *no == actor.no) {
