@@ -4,6 +4,7 @@
 //! never for a time, and leaves no process behind. Tests whose names say crash, kill, smoke or demo
 //! run one at a time (`.config/nextest.toml`), because each is several busy processes by itself.
 
+mod backfill;
 mod bad_input;
 mod comparing;
 mod definitions;

@@ -5,11 +5,12 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "fedsx/admin/v1/entry.proto",
     "fedsx/admin/v1/actors.proto",
     "fedsx/admin/v1/follows.proto",
     "fedsx/admin/v1/groups.proto",
+    "fedsx/admin/v1/backfills.proto",
     "fedsx/admin/v1/activities.proto",
     "fedsx/admin/v1/definitions.proto",
     "fedsx/admin/v1/deliveries.proto",

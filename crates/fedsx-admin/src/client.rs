@@ -18,6 +18,7 @@ use crate::page::MESSAGE_BYTES;
 use crate::proto;
 use crate::proto::activities_client::ActivitiesClient;
 use crate::proto::actors_client::ActorsClient;
+use crate::proto::backfills_client::BackfillsClient;
 use crate::proto::definitions_client::DefinitionsClient;
 use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
@@ -140,6 +141,12 @@ unary! {
     list_following: FollowsClient.list_following(ListRelationsRequest) -> ListRelationsResponse;
     /// `Follows.ListRequests`.
     list_requests: FollowsClient.list_requests(ListRelationsRequest) -> ListRelationsResponse;
+    /// `Backfills.Begin`.
+    begin_backfill: BackfillsClient.begin(BeginBackfillRequest) -> Backfill;
+    /// `Backfills.Get`.
+    backfill: BackfillsClient.get(GetBackfillRequest) -> Backfill;
+    /// `Backfills.List`.
+    list_backfills: BackfillsClient.list(ListBackfillsRequest) -> ListBackfillsResponse;
     /// `Groups.Add`.
     add_to_group: GroupsClient.add(AddToGroupRequest) -> AddToGroupResponse;
     /// `Groups.Remove`.

@@ -1,5 +1,6 @@
 //! `Follows`: ask, answer, end, block; and who follows whom.
 
+use fedsx_core::backfill::Mode;
 use fedsx_core::follow::{Direction, Phase, Relation};
 use fedsx_core::refusal::Refusal;
 use fedsx_node::Node;
@@ -64,7 +65,20 @@ impl Follows for Service {
         &self,
         request: Request<FollowRequest>,
     ) -> Result<Response<FollowResponse>, Status> {
-        verb!(self, request, follow, FollowResponse)
+        let asked = request.into_inner();
+        let followed = async {
+            from_proto::who(&asked.who)?;
+            let backfill = match &*asked.backfill {
+                "" => self.node.usual_backfill(),
+                mode => Mode::parse(mode)?,
+            };
+            let followed = self.node.follow_with(&asked.actor, &asked.who, backfill);
+            followed.await
+        };
+        let published = followed.await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(FollowResponse {
+            published: Some(to_proto::published(published)),
+        }))
     }
 
     async fn unfollow(

@@ -10,6 +10,7 @@ pub mod proto;
 
 mod activities;
 mod actors;
+mod backfills;
 mod definitions;
 mod deliveries;
 mod explain;

@@ -16,6 +16,7 @@ use crate::guard::{Guard, Token, pass};
 use crate::page::MESSAGE_BYTES;
 use crate::proto::activities_server::ActivitiesServer;
 use crate::proto::actors_server::ActorsServer;
+use crate::proto::backfills_server::BackfillsServer;
 use crate::proto::definitions_server::DefinitionsServer;
 use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
@@ -25,8 +26,8 @@ use crate::proto::peers_server::PeersServer;
 use crate::proto::projections_server::ProjectionsServer;
 use crate::proto::quarantine_server::QuarantineServer;
 use crate::{
-    activities, actors, definitions, deliveries, follows, groups, instance, peers, projections,
-    proto, quarantine,
+    activities, actors, backfills, definitions, deliveries, follows, groups, instance, peers,
+    projections, proto, quarantine,
 };
 
 /// Requests under way on one connection.
@@ -119,6 +120,10 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
         ))
         .add_service(bounded!(FollowsServer, follows::Service::new(node.clone())))
         .add_service(bounded!(GroupsServer, groups::Service::new(node.clone())))
+        .add_service(bounded!(
+            BackfillsServer,
+            backfills::Service::new(node.clone())
+        ))
         .add_service(bounded!(ActivitiesServer, activities))
         .add_service(bounded!(
             DefinitionsServer,
@@ -161,6 +166,7 @@ async fn health() -> HealthServer<impl Health> {
     serving!(reporter:
         ActorsServer<actors::Service>,
         FollowsServer<follows::Service>,
+        BackfillsServer<backfills::Service>,
         ActivitiesServer<activities::Service>,
         DefinitionsServer<definitions::Service>,
         ProjectionsServer<projections::Service>,

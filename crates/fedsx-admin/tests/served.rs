@@ -368,6 +368,7 @@ async fn follows_are_listed_with_their_state() {
     let pair = proto::FollowRequest {
         actor: "bob".into(),
         who: "alice".into(),
+        ..Default::default()
     };
     client.follow(pair).await.expect("asked");
     let list = || proto::ListRelationsRequest {
@@ -386,6 +387,7 @@ async fn follows_are_listed_with_their_state() {
     let myself = proto::FollowRequest {
         actor: "bob".into(),
         who: "bob".into(),
+        ..Default::default()
     };
     assert!(matches!(
         client.follow(myself).await,

@@ -1,6 +1,7 @@
 //! The command line as it stands: words and flags, nothing looked up and nothing decided.
 
 mod announce;
+mod backfill;
 mod delete;
 mod deliveries;
 pub(crate) mod group;
@@ -23,6 +24,7 @@ pub(crate) use self::host::Host;
 pub(crate) use self::peer::Peer;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
+pub(crate) use backfill::{Backfill, Follow};
 pub(crate) use delete::Delete;
 pub(crate) use deliveries::{DeadLetters, Deliveries, Letters};
 pub(crate) use profile::{Field, Profile};
@@ -104,7 +106,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Actor(Actor),
     /// Ask to follow WHO
-    Follow(Pair),
+    Follow(Follow),
+    /// Fetch the past of WHO, whom NAME follows; without WHO, how far that is
+    Backfill(Backfill),
     /// Stop following WHO
     Unfollow(Pair),
     /// Who asked to follow NAME and has no answer yet
@@ -499,6 +503,9 @@ mod tests {
         "triggers --limit 1",
         "subscriptions alice",
         "follow alice acct:bob@127.0.0.1:9998",
+        "follow alice bob --backfill last:20",
+        "backfill alice",
+        "backfill alice bob --mode full --detach",
         "unfollow alice acct:bob@127.0.0.1:9998",
         "follow-requests alice",
         "accept alice bob",
@@ -562,6 +569,7 @@ mod tests {
             "timeline alice --limit 10001",
             "projection show notes --failures --at 7",
             "dead-letters retry",
+            "backfill alice --mode full",
             "dead-letters drop 7 --all",
             "status --admin http://127.0.0.1:1",
         ] {

@@ -1,6 +1,7 @@
 //! The commands, one family a file: each asks the admin API and writes the answer.
 
 pub(crate) mod actor;
+pub(crate) mod backfill;
 pub(crate) mod connect;
 pub(crate) mod define;
 pub(crate) mod deliveries;

@@ -13,7 +13,9 @@ use std::path::Path;
 use crate::args::Serve;
 use given::{Given, Setting};
 
-pub(crate) use sections::{Definitions, Delivery, Log, LogFormat, Peers, Server, Store, Triggers};
+pub(crate) use sections::{
+    Backfill, Definitions, Delivery, Log, LogFormat, Peers, Server, Store, Triggers,
+};
 
 /// The settings' file in the data directory.
 const FILE: &str = "fedsx.toml";
@@ -27,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) delivery: Delivery,
     pub(crate) peers: Peers,
+    pub(crate) backfill: Backfill,
     pub(crate) triggers: Triggers,
     pub(crate) definitions: Definitions,
     pub(crate) log: Log,
@@ -92,6 +95,9 @@ const SETTINGS: &[Known] = settings![
     peers.compare_pause,
     peers.settle,
     peers.ask_again,
+    backfill.usual,
+    backfill.concurrent,
+    backfill.retry,
     triggers.run,
     definitions.trust,
     definitions.fetch_every,
@@ -279,6 +285,7 @@ impl Config {
             ("delivery.max_in_flight", self.delivery.max_in_flight),
             ("delivery.per_host", self.delivery.per_host),
             ("peers.max_concurrent", self.peers.max_concurrent),
+            ("backfill.concurrent", self.backfill.concurrent),
             ("peers.inbound_concurrent", self.peers.inbound_concurrent),
             ("peers.posts_burst", self.peers.posts_burst as usize),
             ("server.posts_burst", self.server.posts_burst as usize),

@@ -23,8 +23,8 @@ use clap_complete::Shell;
 
 use args::{Args, Command, Global};
 use commands::{
-    actor, define, deliveries, demo, explain, follow, genesis, group, host, peer, post, projection,
-    quarantine, read, status, store, sx, triggers,
+    actor, backfill, define, deliveries, demo, explain, follow, genesis, group, host, peer, post,
+    projection, quarantine, read, status, store, sx, triggers,
 };
 use config::Config;
 use failure::Failure;
@@ -73,7 +73,8 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
     use follow::Verb;
     match command {
         Command::Actor(command) => actor::run(global, command).await,
-        Command::Follow(pair) => follow::run(global, Verb::Follow, pair).await,
+        Command::Follow(asked) => follow::follow(global, asked).await,
+        Command::Backfill(asked) => backfill::run(global, asked).await,
         Command::Unfollow(pair) => follow::run(global, Verb::Unfollow, pair).await,
         Command::Accept(pair) => follow::run(global, Verb::Accept, pair).await,
         Command::Reject(pair) => follow::run(global, Verb::Reject, pair).await,

@@ -40,7 +40,9 @@ use crate::output::stdout;
 use crate::shutdown::Signals;
 use addresses::Addresses;
 use deliveries::AdminDeliveries;
-use options::{compare_options, delivery_options, http_options, learn_options, ms, rate};
+use options::{
+    backfill_options, compare_options, delivery_options, http_options, learn_options, ms, rate,
+};
 use tasks::Tasks;
 
 /// What the store's own threads get beyond the deadline to end, before the process just ends, and to say
@@ -286,6 +288,12 @@ impl Running {
         let compare = compare_options(config);
         self.tasks.worker("comparison of followers", async move {
             node.compare(compare, stop).await;
+            Ok(())
+        });
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        let backfill = backfill_options(config);
+        self.tasks.worker("backfills", async move {
+            node.backfill(backfill, stop).await;
             Ok(())
         });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());

@@ -14,7 +14,7 @@ mod source;
 mod walk;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,6 +52,8 @@ const RETRY_AFTER_MAX_S: u32 = 24 * 3_600;
 /// How backfills are run.
 #[derive(Clone, Debug)]
 pub struct BackfillOptions {
+    /// What of the past is asked for by who does not say.
+    pub usual: Option<Mode>,
     /// How many at once.
     pub concurrent: usize,
     /// The pause after the first try that failed, doubled after each further one, milliseconds.
@@ -61,6 +63,7 @@ pub struct BackfillOptions {
 impl Default for BackfillOptions {
     fn default() -> Self {
         Self {
+            usual: None,
             concurrent: 4,
             retry_ms: 30_000,
         }
@@ -84,6 +87,7 @@ pub struct BackfillStatus {
 #[derive(Debug)]
 pub(crate) struct Backfilling {
     progress: Arc<Progresses>,
+    options: OnceLock<BackfillOptions>,
     changed: Notify,
     /// Those under way, and their hosts.
     running: Mutex<BTreeSet<(ActorNo, String)>>,
@@ -93,6 +97,7 @@ impl Backfilling {
     pub(crate) fn new(progress: Arc<Progresses>) -> Self {
         Self {
             progress,
+            options: OnceLock::new(),
             changed: Notify::new(),
             running: Mutex::default(),
         }
@@ -116,8 +121,16 @@ impl Backfilling {
 }
 
 impl Node {
+    /// What of the past is asked for by who does not say.
+    #[must_use]
+    pub fn usual_backfill(&self) -> Option<Mode> {
+        self.0.backfilling.options.get()?.usual.clone()
+    }
+
     /// Fetches the history that is due, until stopped.
     pub async fn backfill(self, options: BackfillOptions, stop: CancellationToken) {
+        // A second time would mean two of these over one node, which the wiring never builds.
+        let options = self.0.backfilling.options.get_or_init(|| options);
         let mut followed = self.0.learning.followed();
         let mut turns = FuturesUnordered::new();
         while !stop.is_cancelled() {
@@ -125,7 +138,7 @@ impl Node {
             let wait_ms = match self.due_now(options.concurrent.saturating_sub(turns.len())) {
                 Ok((due, wait_ms)) => {
                     for (actor, peer) in due {
-                        turns.push(self.backfill_turn(actor, peer, &options));
+                        turns.push(self.backfill_turn(actor, peer, options));
                     }
                     wait_ms
                 }

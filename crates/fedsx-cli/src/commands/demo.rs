@@ -17,7 +17,6 @@ use anyhow::{Context as _, bail};
 use fedsx_admin::proto;
 
 use crate::args::{Form, Visibility};
-use crate::commands::follow::Verb;
 use crate::failure::Failure;
 use crate::output::{COLUMNS, clean, entry_row, entry_value, stdout};
 use crate::shutdown;
@@ -111,7 +110,7 @@ impl Story {
     async fn follow(&self) -> anyhow::Result<()> {
         say("\n3. bob asks to follow alice, by her handle; alice's instance accepts by itself.")?;
         let alice = format!("acct:alice@{}", self.a.authority());
-        let follow = self.b.tell(Verb::Follow, "bob", &alice).await?;
+        let follow = self.b.follow("bob", &alice).await?;
         say(&format!("   Follow  {}", follow.cid))?;
         let arrived = self.a.in_inbox("alice", &follow.cid).await?;
         say(&format!(

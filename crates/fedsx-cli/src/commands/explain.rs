@@ -11,6 +11,9 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::{Output, clean, clock, place, stdout};
 
+/// The state of an entry that was filled in from history.
+const BACKFILLED: &str = "backfilled";
+
 /// Says what has become of an activity.
 pub(crate) async fn run(global: &Global, what: String) -> anyhow::Result<()> {
     let client = connect(global).await?;
@@ -52,6 +55,7 @@ fn value(explanation: &proto::Explanation) -> Map {
         value.insert("places", places.collect::<Vec<_>>());
         value.insert("authenticated", &*entry.authenticated);
         value.insert("visibility", &*entry.visibility);
+        value.insert("backfilled", entry.state == BACKFILLED);
     }
     if let Some(offset) = explanation.settled_offset {
         value.insert("settled", count(offset));
@@ -84,6 +88,12 @@ fn people(explanation: &proto::Explanation) -> String {
         line("logs", places.join(" "));
         line("evidence", entry.authenticated.clone());
         line("visibility", entry.visibility.clone());
+        if entry.state == BACKFILLED {
+            line(
+                "history",
+                "it was filled in after a follow; nobody answers it".to_owned(),
+            );
+        }
     }
     line("judged by", explanation.definitions.join(" "));
     line("caused by", clean(&explanation.caused_by.join(" ")));
@@ -118,6 +128,7 @@ mod tests {
                 offset: 7,
                 authenticated: "proof".to_owned(),
                 visibility: "public".to_owned(),
+                state: "backfilled".to_owned(),
                 places: vec![proto::Place {
                     actor: "bob".to_owned(),
                     side: proto::Side::Inbox.into(),

@@ -6,14 +6,13 @@ use fedsx_admin::proto;
 
 use super::connect::{connect, pages};
 use super::post::say;
-use crate::args::{Global, Named, Pair};
+use crate::args::{Follow, Global, Named, Pair};
 use crate::failure::Failure;
 use crate::output::{clean, clock, handle, relation_value, short_cid, stdout};
 
 /// What an actor says to another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verb {
-    Follow,
     Unfollow,
     Accept,
     Reject,
@@ -29,6 +28,36 @@ pub(crate) enum Which {
     Requests,
 }
 
+/// Asks to follow, and writes what was published.
+pub(crate) async fn follow(global: &Global, asked: Follow) -> anyhow::Result<()> {
+    let Follow {
+        name,
+        who,
+        backfill,
+    } = asked;
+    let client = connect(global).await?;
+    let said = format!("asked to follow {}", clean(&who));
+    let published = ask(&client, name, who, backfill).await?;
+    say(global, &said, &published)
+}
+
+/// Asks to follow, and for what of the past; for what the server is set to where that is not said.
+pub(crate) async fn ask(
+    client: &Client,
+    actor: String,
+    who: String,
+    backfill: Option<String>,
+) -> anyhow::Result<proto::Published> {
+    let backfill = backfill.unwrap_or_default();
+    let request = proto::FollowRequest {
+        actor,
+        who,
+        backfill,
+    };
+    let answer = client.follow(request).await.map_err(Failure::from)?;
+    answer.published.context("the server sent no activity")
+}
+
 /// Says it, and writes what was published.
 pub(crate) async fn run(global: &Global, verb: Verb, pair: Pair) -> anyhow::Result<()> {
     let client = connect(global).await?;
@@ -38,7 +67,7 @@ pub(crate) async fn run(global: &Global, verb: Verb, pair: Pair) -> anyhow::Resu
 }
 
 /// Says it.
-pub(crate) async fn tell(
+async fn tell(
     client: &Client,
     verb: Verb,
     actor: String,
@@ -54,7 +83,6 @@ pub(crate) async fn tell(
         };
     }
     let published = match verb {
-        Verb::Follow => ask!(follow, FollowRequest),
         Verb::Unfollow => ask!(unfollow, UnfollowRequest),
         Verb::Accept => ask!(accept, AcceptRequest),
         Verb::Reject => ask!(reject, RejectRequest),
@@ -69,7 +97,6 @@ pub(crate) async fn tell(
 impl Verb {
     const fn past(self) -> &'static str {
         match self {
-            Self::Follow => "asked to follow",
             Self::Unfollow => "no longer follows",
             Self::Accept => "accepted",
             Self::Reject => "rejected",

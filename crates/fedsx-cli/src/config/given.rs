@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fedsx_core::address::Instance;
+use fedsx_core::backfill::Mode;
 use fedsx_core::trust::Trust;
 use fedsx_store::engine::EngineKind;
 use ipnet::IpNet;
@@ -61,6 +62,18 @@ impl Setting for Option<String> {
     fn show(&self) -> String {
         self.clone()
             .unwrap_or_else(|| "(of the listener)".to_owned())
+    }
+}
+
+/// What of the past is asked for.
+impl Setting for Option<Mode> {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        Mode::parse(given.text()?).map_err(|refusal| refusal.detail)
+    }
+
+    fn show(&self) -> String {
+        self.as_ref()
+            .map_or_else(|| "none".to_owned(), Mode::to_string)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use fedsx_core::backfill::Mode;
 use fedsx_core::trust::Trust;
 use fedsx_store::engine::EngineKind;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -84,6 +85,17 @@ pub(crate) struct Peers {
     pub(crate) settle: Duration,
     /// After how long a request to follow that got no answer is said again.
     pub(crate) ask_again: Duration,
+}
+
+/// The history of whom actors here follow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Backfill {
+    /// What `follow` asks for that does not say.
+    pub(crate) usual: Option<Mode>,
+    /// How many are fetched at once.
+    pub(crate) concurrent: usize,
+    /// The pause after a first failure; doubled after each further one.
+    pub(crate) retry: Duration,
 }
 
 /// What follows from activities.
@@ -195,6 +207,16 @@ impl Default for Peers {
             compare_pause: minutes(60),
             settle: minutes(10),
             ask_again: minutes(6 * 60),
+        }
+    }
+}
+
+impl Default for Backfill {
+    fn default() -> Self {
+        Self {
+            usual: None,
+            concurrent: 4,
+            retry: Duration::from_secs(30),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fedsx_deliver::DeliveryOptions;
 use fedsx_discovery::budget::Rate;
 use fedsx_http::HttpOptions;
-use fedsx_node::{CompareOptions, LearnOptions};
+use fedsx_node::{BackfillOptions, CompareOptions, LearnOptions};
 
 use crate::config::{Config, Server};
 
@@ -42,6 +42,15 @@ pub(super) fn compare_options(config: &Config) -> CompareOptions {
         pause_ms: ms(peers.compare_pause),
         settle_ms: ms(peers.settle),
         ask_again_ms: ms(peers.ask_again),
+    }
+}
+
+pub(super) fn backfill_options(config: &Config) -> BackfillOptions {
+    let backfill = &config.backfill;
+    BackfillOptions {
+        usual: backfill.usual.clone(),
+        concurrent: backfill.concurrent,
+        retry_ms: ms(backfill.retry),
     }
 }
 

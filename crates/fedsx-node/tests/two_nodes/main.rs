@@ -2,6 +2,7 @@
 //! gets, without a server.
 
 mod announce;
+mod backfill;
 mod comparing;
 mod definitions;
 mod erasure;

@@ -10,7 +10,7 @@ use fedsx_admin::proto;
 
 use super::{until, verb};
 use crate::admin_file::AdminFile;
-use crate::commands::follow::{Verb, tell};
+use crate::commands::follow::ask;
 use crate::failure::Failure;
 
 /// Entries of a log that the demo reads.
@@ -77,13 +77,8 @@ impl Process {
         self.url.trim_start_matches("http://")
     }
 
-    pub(super) async fn tell(
-        &self,
-        verb: Verb,
-        actor: &str,
-        who: &str,
-    ) -> anyhow::Result<proto::Published> {
-        tell(&self.client, verb, actor.to_owned(), who.to_owned()).await
+    pub(super) async fn follow(&self, actor: &str, who: &str) -> anyhow::Result<proto::Published> {
+        ask(&self.client, actor.to_owned(), who.to_owned(), None).await
     }
 
     /// A log of an actor, newest first.
