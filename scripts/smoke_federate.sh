@@ -381,6 +381,36 @@ eventually holds '"Delete"' b inbox erin
 holds '"Said far from the group"' b get "$far"
 ok
 
+now "history comes with a follow, in each mode, and is no news"
+frank=$(b actor create frank | member url)
+for text in "frank one" "frank two" "frank three"; do
+    said=$(b post frank "$text" | member cid)
+    [ "$text" != "frank one" ] || first=$said
+done
+only=$(b post frank "frank among us" --visibility followers | member cid)
+past() { # name
+    a inbox "$1" --limit 1000 | grep -c '"state":"backfilled"' || true
+}
+for mode in none last:2 window:3600 "since:$first" full; do
+    name=mode_${mode%%:*}
+    a actor create "$name" >/dev/null
+    a follow "$name" "$frank" --backfill "$mode" >/dev/null
+    eventually holds '"state":"accepted"' a following "$name"
+    case $mode in
+    none) wanted=0 && is_empty a backfill "$name" ;;
+    last:2) wanted=2 ;;
+    since:*) wanted=3 ;;
+    *) wanted=5 ;;
+    esac
+    [ "$wanted" = 0 ] || eventually holds '"state":"complete"' a backfill "$name"
+    [ "$(past "$name")" = "$wanted" ] || fail "$mode gave $(past "$name") and not $wanted"
+    [ "$wanted" = 0 ] || holds "$only" a inbox "$name"
+done
+holds '"backfilled": true' a explain "$only"
+lacks "$only" document "$frank/outbox?page=true"
+holds '"entered": 0' a backfill mode_full "$frank" --mode last:3
+ok
+
 now "nothing is left to be delivered"
 eventually delivered a
 eventually delivered b

@@ -279,7 +279,11 @@ impl Pair {
         let (actor, who) = (self.names[side].clone(), self.urls[1 - side].clone());
         macro_rules! verb {
             ($verb:ident, $request:ident) => {{
-                let request = proto::$request { actor, who };
+                let request = proto::$request {
+                    actor,
+                    who,
+                    ..Default::default()
+                };
                 let answer = client.$verb(request).await;
                 answer.map(|answer| answer.published)
             }};

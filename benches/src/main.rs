@@ -11,6 +11,7 @@
     reason = "a command-line tool whose output is its purpose"
 )]
 
+mod backfill;
 mod bare;
 mod deliveries;
 mod fanout;
@@ -34,19 +35,20 @@ use anyhow::{Context as _, bail};
 use report::{Results, Section};
 
 /// The measurements, in the order in which they run.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "idle",
     "inbox",
     "publish",
     "deliveries",
     "fanout",
+    "backfill",
     "start",
     "folds",
     "language",
 ];
 
 const HELP: &str = "\
-fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, fanout, start, folds, language";
+fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, fanout, backfill, start, folds, language";
 
 /// The server's, so that the yardstick has no other.
 #[global_allocator]
@@ -109,6 +111,7 @@ fn measure(name: &str, root: &Path, fedsx: &Path) -> anyhow::Result<Section> {
         "publish" => publish::measure(),
         "deliveries" => deliveries::measure(fedsx),
         "fanout" => fanout::measure(fedsx),
+        "backfill" => backfill::measure(fedsx),
         "start" => start::measure(fedsx),
         "folds" => folds::measure(),
         "language" => language::measure(root),

@@ -78,6 +78,16 @@ impl Server {
         self.child.id()
     }
 
+    /// The newest offset of its journal.
+    pub(crate) fn journal_offset(&self) -> anyhow::Result<u64> {
+        let page = metrics(self.admin)?;
+        let offset = page
+            .lines()
+            .find_map(|line| line.strip_prefix("fedsx_journal_offset "));
+        let offset = offset.context("the metrics tell no offset")?;
+        offset.parse().context("an offset is a number")
+    }
+
     /// Waits until every projection has folded all there is.
     pub(crate) async fn folded(&self) -> anyhow::Result<()> {
         let begun = Instant::now();

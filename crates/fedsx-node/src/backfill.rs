@@ -307,10 +307,13 @@ impl Node {
                 outcome: Outcome::Failed | Outcome::Bounded | Outcome::Unfollowed,
                 ..
             }) => {
-                let fresh = Progress {
-                    pages: 0,
-                    bytes: 0,
-                    ..progress
+                let fresh = match progress.next {
+                    Some(_) => Progress {
+                        pages: 0,
+                        bytes: 0,
+                        ..progress
+                    },
+                    None => Progress::default(),
                 };
                 let mode = known.mode.clone();
                 self.begin(actor, peer, mode, due.until_ms, Some(fresh))

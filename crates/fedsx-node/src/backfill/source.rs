@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fedsx_core::address::same_origin;
+use fedsx_core::address::{Origin, same_origin};
 use fedsx_core::value::{Map, Value};
 use fedsx_discovery::client::SignRequests;
 use fedsx_discovery::document::FetchError;
@@ -71,14 +71,19 @@ impl Asking<'_> {
     }
 
     /// Whether the server of the peer pages its outboxes as this one does: by what it says of itself.
-    pub(super) async fn is_of_this_kind(&self) -> bool {
-        let Some(origin) = fedsx_core::address::Origin::of(self.peer) else {
-            return false;
+    pub(super) async fn is_of_this_kind(&self) -> Result<bool, Halt> {
+        let Some(origin) = Origin::of(self.peer) else {
+            return Ok(false);
         };
-        let page = self.node.0.fetcher.capabilities(&origin, Purpose::Own);
-        let modes = page.await.ok();
-        let modes = modes.as_ref().and_then(|page| page.get("backfill"));
-        modes.is_some_and(|modes| modes.items().any(|mode| mode.as_str() == Some("full")))
+        let fetcher = &self.node.0.fetcher;
+        let said = match fetcher.capabilities(&origin, Purpose::Own).await {
+            Ok(said) => said,
+            // Servers that know no such page answer in many ways, but they do answer.
+            Err(error @ FetchError::Transport(_)) if error.is_passing() => return Err(halt(error)),
+            Err(_) => return Ok(false),
+        };
+        let modes = said.get("backfill");
+        Ok(modes.is_some_and(|modes| modes.items().any(|mode| mode.as_str() == Some("full"))))
     }
 }
 

@@ -115,7 +115,7 @@ impl Walk<'_> {
             until_ms: self.due.until_ms,
         };
         let until = Instant::now() + TURN;
-        if self.answer.is_some() || asking.is_of_this_kind().await {
+        if self.answer.is_some() || asking.is_of_this_kind().await? {
             self.along(&asking, &reading, &outbox, until).await?;
             self.check();
         } else {
@@ -167,14 +167,7 @@ impl Walk<'_> {
             self.save().await?;
             self.may_go_on()?;
             page = match fetched {
-                Some(fetched) if !is_end => match fetched {
-                    // It said itself that there is more behind.
-                    Err(Halt::NotThere) => {
-                        self.found(Wrong::Forked, url);
-                        return Ok(());
-                    }
-                    fetched => fetched?,
-                },
+                Some(fetched) if !is_end => fetched.map_err(|halt| self.lost(halt))?,
                 _ => return Ok(()),
             };
         }
@@ -183,20 +176,20 @@ impl Walk<'_> {
     /// The first page of this turn.
     async fn first_page(&mut self, asking: &Asking<'_>, url: &str) -> Result<Page, Halt> {
         match (asking.page(url).await, &self.progress.next) {
-            (Err(Halt::NotThere), None) => {
-                let what = match &self.backfill.mode {
-                    Mode::Since { .. } => "what it is to begin after is not in its outbox",
-                    _ => "its outbox is not there",
-                };
-                Err(Halt::failed(what))
-            }
-            (Err(Halt::NotThere), Some(next)) => {
-                let next = next.clone();
-                self.found(Wrong::Forked, next);
-                Ok(Page::default())
-            }
-            (page, _) => page,
+            (Err(Halt::NotThere), None) => Err(Halt::failed(match &self.backfill.mode {
+                Mode::Since { .. } => "what it is to begin after is not in its outbox",
+                _ => "its outbox is not there",
+            })),
+            (page, _) => page.map_err(|halt| self.lost(halt)),
         }
+    }
+
+    /// A place that the source named and does not know: who goes on begins again.
+    fn lost(&mut self, halt: Halt) -> Halt {
+        if let Halt::NotThere = halt {
+            self.progress.next = None;
+        }
+        halt
     }
 
     /// The place behind which what is asked for begins.
@@ -318,6 +311,8 @@ impl Walk<'_> {
     fn take(&mut self, met: Vec<Met>, ordered: bool) -> bool {
         let tip = self.answer.as_ref().and_then(|answer| answer.tip);
         let mut is_end = false;
+        (self.progress.failures, self.progress.retry_ms) = (0, 0);
+        self.progress.error = None;
         for met in met {
             let progress = &mut self.progress;
             match &met.fate {
