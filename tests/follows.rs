@@ -278,18 +278,14 @@ impl Pair {
     async fn act(&self, client: &Client, peer: Option<&Web>, side: usize, act: Act) {
         let (actor, who) = (self.names[side].clone(), self.urls[1 - side].clone());
         macro_rules! verb {
-            ($verb:ident, $request:ident) => {{
-                let request = proto::$request {
-                    actor,
-                    who,
-                    ..Default::default()
-                };
+            ($verb:ident, $request:ident $(, $more:ident: $value:expr)?) => {{
+                let request = proto::$request { actor, who $(, $more: $value)? };
                 let answer = client.$verb(request).await;
                 answer.map(|answer| answer.published)
             }};
         }
         let published = match act {
-            Act::Follow => verb!(follow, FollowRequest),
+            Act::Follow => verb!(follow, FollowRequest, backfill: String::new()),
             Act::Unfollow => verb!(unfollow, UnfollowRequest),
             Act::Accept => verb!(accept, AcceptRequest),
             Act::Reject => verb!(reject, RejectRequest),

@@ -240,17 +240,12 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("peer", &**peer);
             value.insert("recoveryDigest", &**digest);
         }
-        Control::FollowRefused { actor, peer, id }
-        | Control::FollowTaken { actor, peer, id }
-        | Control::FollowLost { actor, peer, id } => {
-            value.insert("actor", count(actor.0.into()));
-            value.insert("peer", &**peer);
-            value.insert("id", &**id);
-        }
+        Control::FollowRefused { .. }
+        | Control::FollowTaken { .. }
+        | Control::FollowLost { .. }
+        | Control::BackfillBegun { .. }
+        | Control::BackfillEnded { .. } => following_members(value, control),
         Control::TriggerSettled(settled) => settled_members(value, settled),
-        Control::BackfillBegun { .. } | Control::BackfillEnded { .. } => {
-            backfill_members(value, control);
-        }
         Control::Role { actor, role, given } => {
             value.insert("actor", count(actor.0.into()));
             value.insert("role", role.as_str());
@@ -325,8 +320,16 @@ fn settled_members(value: &mut Map, settled: &Settled) {
     }
 }
 
-fn backfill_members(value: &mut Map, control: &Control) {
+/// What became of a local actor's follow, or of the history that it asked for.
+fn following_members(value: &mut Map, control: &Control) {
     match control {
+        Control::FollowRefused { actor, peer, id }
+        | Control::FollowTaken { actor, peer, id }
+        | Control::FollowLost { actor, peer, id } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("peer", &**peer);
+            value.insert("id", &**id);
+        }
         Control::BackfillBegun {
             actor,
             peer,
