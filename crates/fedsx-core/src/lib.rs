@@ -33,6 +33,7 @@ pub mod registry;
 pub mod state;
 pub mod time;
 pub mod tombstone;
+pub mod transparency;
 pub mod trigger;
 pub mod trust;
 pub mod value;

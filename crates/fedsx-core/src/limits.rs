@@ -82,3 +82,13 @@ pub const QUARANTINED: usize = 1_000;
 pub const QUARANTINED_PER_ACTOR: usize = 100;
 /// Activities in quarantine together, bytes.
 pub const QUARANTINE_BYTES: u64 = 64 << 20;
+/// Leaves of one log: what a number can say in every notation.
+pub const LOG_LEAVES: u64 = INTEGER_MAX as u64;
+/// A leaf of a log as it is served, with its length, bytes.
+pub const LOG_ENTRY_BYTES: usize = 40;
+/// A signed note, bytes.
+pub const NOTE_BYTES: usize = 64 << 10;
+/// Signatures below one note: the log's, and those of its cosigners.
+pub const NOTE_SIGNATURES: usize = 1 + COSIGNERS;
+/// Cosigners of one log whose cosignatures are served with its checkpoint; those heard last stay.
+pub const COSIGNERS: usize = 64;
