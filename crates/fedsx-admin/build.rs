@@ -18,6 +18,7 @@ const FILES: [&str; 12] = [
     "fedsx/admin/v1/instance.proto",
     "fedsx/admin/v1/projections.proto",
     "fedsx/admin/v1/peers.proto",
+    "fedsx/admin/v1/logs.proto",
 ];
 
 fn main() -> Result<(), Box<dyn error::Error>> {

@@ -24,6 +24,7 @@ use crate::proto::deliveries_client::DeliveriesClient;
 use crate::proto::follows_client::FollowsClient;
 use crate::proto::groups_client::GroupsClient;
 use crate::proto::instance_client::InstanceClient;
+use crate::proto::logs_client::LogsClient;
 use crate::proto::peers_client::PeersClient;
 use crate::proto::projections_client::ProjectionsClient;
 use crate::proto::quarantine_client::QuarantineClient;
@@ -239,6 +240,12 @@ unary! {
     blocked_peers: PeersClient.list_blocked_peers(ListBlockedPeersRequest) -> ListBlockedPeersResponse;
     /// `Peers.CompareFollowers`.
     compare_followers: PeersClient.compare_followers(CompareFollowersRequest) -> CompareFollowersResponse;
+    /// `Logs.Verify`.
+    verify_log: LogsClient.verify(VerifyLogRequest) -> VerifyLogResponse;
+    /// `Logs.ListForks`.
+    log_forks: LogsClient.list_forks(ListForksRequest) -> ListForksResponse;
+    /// `Logs.Begin`.
+    begin_log: LogsClient.begin(BeginLogRequest) -> BeginLogResponse;
     /// `Instance.Status`.
     status: InstanceClient.status(StatusRequest) -> StatusResponse;
 }

@@ -20,6 +20,7 @@ mod groups;
 mod guard;
 mod instance;
 mod keys;
+mod logs;
 mod page;
 mod peers;
 mod projections;

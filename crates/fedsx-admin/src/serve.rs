@@ -22,11 +22,12 @@ use crate::proto::deliveries_server::DeliveriesServer;
 use crate::proto::follows_server::FollowsServer;
 use crate::proto::groups_server::GroupsServer;
 use crate::proto::instance_server::InstanceServer;
+use crate::proto::logs_server::LogsServer;
 use crate::proto::peers_server::PeersServer;
 use crate::proto::projections_server::ProjectionsServer;
 use crate::proto::quarantine_server::QuarantineServer;
 use crate::{
-    activities, actors, backfills, definitions, deliveries, follows, groups, instance, peers,
+    activities, actors, backfills, definitions, deliveries, follows, groups, instance, logs, peers,
     projections, proto, quarantine,
 };
 
@@ -137,6 +138,7 @@ async fn routes(state: AdminState, stop: &CancellationToken) -> Result<Routes, S
             DeliveriesServer,
             deliveries::Service::new(Arc::clone(&deliveries))
         ))
+        .add_service(bounded!(LogsServer, logs::Service::new(node.clone())))
         .add_service(bounded!(PeersServer, peers::Service::new(node.clone())))
         .add_service(bounded!(
             QuarantineServer,
@@ -171,6 +173,7 @@ async fn health() -> HealthServer<impl Health> {
         DefinitionsServer<definitions::Service>,
         ProjectionsServer<projections::Service>,
         DeliveriesServer<deliveries::Service>,
+        LogsServer<logs::Service>,
         PeersServer<peers::Service>,
         QuarantineServer<quarantine::Service>,
         InstanceServer<instance::Service>,

@@ -6,6 +6,7 @@ mod delete;
 mod deliveries;
 pub(crate) mod group;
 mod host;
+mod log;
 mod peer;
 mod profile;
 mod projection;
@@ -21,6 +22,7 @@ use clap::{Args as Group, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::config;
 
 pub(crate) use self::host::Host;
+pub(crate) use self::log::{Log, Verify};
 pub(crate) use self::peer::Peer;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
@@ -172,8 +174,14 @@ pub(crate) enum Command {
     /// Actors of other hosts: those that no actor here has anything to do with, and what their servers hold of us
     #[command(subcommand)]
     Peer(Peer),
-    /// Check every frame, CID, proof and log of the data directory; works beside a running server
-    Verify,
+    /// Check every frame, CID, proof and log of the data directory, beside a running server too; or a remote log
+    Verify {
+        #[command(subcommand)]
+        what: Option<Verify>,
+    },
+    /// Verifiable logs: our own, and the evidence against those of others
+    #[command(subcommand)]
+    Log(Log),
     /// Build the index anew from the journal; the server must be stopped
     Reindex,
     /// Read the journal

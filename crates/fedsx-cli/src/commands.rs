@@ -11,6 +11,7 @@ pub(crate) mod follow;
 pub(crate) mod genesis;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod log;
 pub(crate) mod peer;
 pub(crate) mod post;
 pub(crate) mod projection;

@@ -23,8 +23,8 @@ use clap_complete::Shell;
 
 use args::{Args, Command, Global};
 use commands::{
-    actor, backfill, define, deliveries, demo, explain, follow, genesis, group, host, peer, post,
-    projection, quarantine, read, status, store, sx, triggers,
+    actor, backfill, define, deliveries, demo, explain, follow, genesis, group, host, log, peer,
+    post, projection, quarantine, read, status, store, sx, triggers,
 };
 use config::Config;
 use failure::Failure;
@@ -59,7 +59,7 @@ fn run(args: Args) -> anyhow::Result<()> {
             let config = settings(&global, &serve)?;
             wiring::run(&global, config, serve.adopt_genesis)
         }
-        Command::Verify => store::verify(&global),
+        Command::Verify { what: None } => store::verify(&global),
         Command::Reindex => store::reindex(&global, &settings(&global, &args::Serve::default())?),
         Command::Journal(args::Journal::Dump { from }) => store::dump(&global, from),
         Command::Genesis(command) => genesis::run(&global, command),
@@ -99,6 +99,8 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Group(command) => group::run(global, command).await,
         Command::Host(command) => host::run(global, command).await,
         Command::Peer(command) => peer::run(global, command).await,
+        Command::Log(command) => log::run(global, command).await,
+        Command::Verify { what: Some(what) } => log::verify(global, what).await,
         Command::Quarantine(command) => quarantine::run(global, command).await,
         Command::Define { file, actor } => define::define(global, &file, actor).await,
         Command::Verbs(limit) => define::verbs(global, limit).await,
@@ -114,7 +116,7 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Demo { exit } => demo::run(exit).await,
         // The others need no server.
         Command::Serve(_)
-        | Command::Verify
+        | Command::Verify { what: None }
         | Command::Reindex
         | Command::Journal(_)
         | Command::Genesis(_)

@@ -42,6 +42,7 @@ use addresses::Addresses;
 use deliveries::AdminDeliveries;
 use options::{
     backfill_options, compare_options, delivery_options, http_options, learn_options, ms, rate,
+    witness_options,
 };
 use tasks::Tasks;
 
@@ -294,6 +295,12 @@ impl Running {
         let backfill = backfill_options(config);
         self.tasks.worker("backfills", async move {
             node.backfill(backfill, stop).await;
+            Ok(())
+        });
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        let watch = witness_options(config);
+        self.tasks.worker("logs of others", async move {
+            node.watch_logs(watch, stop).await;
             Ok(())
         });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());

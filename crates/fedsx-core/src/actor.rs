@@ -13,12 +13,14 @@ use crate::time::format_rfc3339_ms;
 use crate::value::{Map, Value};
 
 mod instance;
+mod log;
 mod peer;
 mod profile;
 mod recovery;
 mod tombstone;
 
 pub use instance::InstanceActor;
+pub use log::{ActorLog, begin_log, cosigner, first_log, list_log_key, log_key_id, without_scheme};
 pub use peer::{ActorError, PeerActor, RsaRecord};
 pub use profile::set_profile;
 pub use recovery::{Succession, recovery_key_id};

@@ -11,6 +11,7 @@ mod erase;
 mod group;
 mod kept;
 mod partial;
+mod transparency;
 mod trigger;
 
 use crate::cid::Digest;
@@ -161,7 +162,10 @@ fn logs(
         if joined.log.side == Side::Outbox {
             let mut totals = state.outbox_totals(joined.log.actor)?;
             match activity.visibility {
-                Visibility::Public => totals.public += 1,
+                Visibility::Public => {
+                    totals.public += 1;
+                    transparency::grow(state, joined.log.actor, activity.digest, rows)?;
+                }
                 Visibility::Followers => totals.followers += 1,
                 Visibility::Direct => {}
             }
@@ -223,6 +227,7 @@ impl Moment<'_> {
                     keys: keys.clone(),
                     document: at,
                     gone_ms: None,
+                    is_read_only: false,
                 }));
                 Ok(())
             }
@@ -316,6 +321,8 @@ impl Moment<'_> {
                 manual_approval,
                 keys: keys.to_vec(),
                 document: at,
+                // What an imported log says of itself is older than the import; any other change comes of one who may.
+                is_read_only: false,
                 ..actor
             })
         }));

@@ -31,6 +31,9 @@ pub fn of_actor() -> Value {
     let approval = "manuallyApprovesFollowers";
     terms.insert(approval, format!("as:{approval}"));
     terms.insert("recoveryDigest", "fedsx:recoveryDigest");
+    for term in ["log", "logKey"] {
+        terms.insert(term, reference(&format!("fedsx:{term}")));
+    }
     // What profiles say, by the terms that Mastodon made common.
     terms.insert("alsoKnownAs", reference("as:alsoKnownAs"));
     for (prefix, url) in [("schema", SCHEMA), ("toot", TOOT)] {

@@ -88,6 +88,8 @@ pub const LOG_LEAVES: u64 = INTEGER_MAX as u64;
 pub const LOG_ENTRY_BYTES: usize = 40;
 /// A signed note, bytes.
 pub const NOTE_BYTES: usize = 64 << 10;
+/// Forks of the log of one actor of which the evidence is kept.
+pub const FORKS_PER_ACTOR: usize = 16;
 /// Signatures below one note: the log's, and those of its cosigners.
 pub const NOTE_SIGNATURES: usize = 1 + COSIGNERS;
 /// Cosigners of one log whose cosignatures are served with its checkpoint; those heard last stay.

@@ -30,6 +30,7 @@ pub enum Code {
     Validator,
     UndefinedVerb,
     QueueFull,
+    ReadOnly,
     TokenRequired,
     NotFound,
     NotAcceptable,
@@ -46,7 +47,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the pipeline.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::RateLimited,
         Self::Blocked,
         Self::TooLarge,
@@ -66,6 +67,7 @@ impl Code {
         Self::Validator,
         Self::UndefinedVerb,
         Self::QueueFull,
+        Self::ReadOnly,
         Self::TokenRequired,
         Self::NotFound,
         Self::NotAcceptable,
@@ -103,6 +105,7 @@ impl Code {
             Self::Validator => "validator",
             Self::UndefinedVerb => "undefined-verb",
             Self::QueueFull => "queue-full",
+            Self::ReadOnly => "read-only",
             Self::TokenRequired => "token-required",
             Self::NotFound => "not-found",
             Self::NotAcceptable => "not-acceptable",
@@ -144,7 +147,7 @@ impl Code {
             | Self::Inconsistent => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::KeysUnresolved | Self::QueueFull => 503,
+            Self::KeysUnresolved | Self::QueueFull | Self::ReadOnly => 503,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod documents;
 mod follower;
+mod triggers;
 
 use minicbor::{Decode, Encode};
 
@@ -16,10 +17,12 @@ use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Partial, Relation};
 use crate::group::{Post, Standing, ToAnnounce};
 use crate::key::KeyRecord;
+use crate::transparency::{Completed, Fork, Frontier, Witnessed};
 use crate::trust::Trust;
 
 pub use documents::{Deleted, Erasure, Kept, KeptBlob, Outcome, Seen, Waiting, host};
 pub use follower::{Follower, ReceivesAt};
+pub use triggers::{Subscription, TriggerTotals};
 
 /// Where an entry stands in the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -62,6 +65,9 @@ pub struct Actor {
     /// When it was deleted, Unix milliseconds.
     #[n(7)]
     pub gone_ms: Option<i64>,
+    /// Whether it publishes nothing, because its log may be an old copy.
+    #[cbor(n(8), default)]
+    pub is_read_only: bool,
 }
 
 impl Actor {
@@ -140,52 +146,6 @@ pub struct Defined {
     /// The entry of that `Create`.
     #[n(6)]
     pub at: At,
-}
-
-/// What a local actor selects from its own logs, for as long as it does.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Subscription {
-    /// Whose.
-    #[n(0)]
-    pub actor: ActorNo,
-    /// The `Subscribe`.
-    #[n(1)]
-    pub subscribe: Digest,
-    /// The name of the `DefineSubscription`.
-    #[n(2)]
-    pub name: String,
-    /// Its version, where that was named; else what the name means at the time.
-    #[n(3)]
-    pub version: Option<Digest>,
-    /// The offset of the `Subscribe`.
-    #[n(4)]
-    pub from: u64,
-    /// The offset at which it ended, exclusive.
-    #[n(5)]
-    pub until: Option<u64>,
-    /// The entry of the `Subscribe`, whose document has the parameters.
-    #[n(6)]
-    pub at: At,
-}
-
-/// What a trigger came to so far.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Encode, Decode)]
-pub struct TriggerTotals {
-    /// Activities that it made.
-    #[n(0)]
-    pub published: u64,
-    /// Activities that it made nothing of, its function having been asked.
-    #[n(1)]
-    pub nothing: u64,
-    /// Activities of which nothing came because there were too many from one actor.
-    #[n(2)]
-    pub limited: u64,
-    /// Activities at which it failed.
-    #[n(3)]
-    pub failed: u64,
-    /// The entry that says how it failed last.
-    #[n(4)]
-    pub last_failure: Option<At>,
 }
 
 /// The state could not be read: a fault of the store, never of the input.
@@ -270,6 +230,12 @@ pub trait State {
     fn owed(&self, actor: ActorNo, peer: &str) -> Result<Vec<Owed>, StateError>;
     /// The totals of an outbox.
     fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError>;
+    /// The right edge of the tree over a local actor's public activities.
+    fn log_frontier(&self, actor: ActorNo) -> Result<Frontier, StateError>;
+    /// The last checkpoint of a peer's log that went on from the one before.
+    fn witnessed(&self, peer: &str) -> Result<Option<Witnessed>, StateError>;
+    /// The evidence that a peer's log contradicts itself, at most `limit`.
+    fn forks(&self, peer: &str, limit: usize) -> Result<Vec<Fork>, StateError>;
     /// Whether a trigger is done with an activity: it has made another of it, or will make none.
     fn is_settled(&self, source: &Digest, trigger: &Digest) -> Result<bool, StateError>;
     /// When a trigger made something of activities of an actor, as far back as that counts, Unix
@@ -442,6 +408,24 @@ pub enum Row {
     OutboxTotals {
         actor: ActorNo,
         totals: OutboxTotals,
+    },
+    /// A leaf of an actor's log.
+    Leaf {
+        actor: ActorNo,
+        number: u64,
+        digest: Digest,
+    },
+    /// The hash of a full tile of an actor's log.
+    LogHash { actor: ActorNo, hash: Completed },
+    /// The right edge of the tree of an actor's log.
+    LogFrontier { actor: ActorNo, frontier: Frontier },
+    /// The last checkpoint of a peer's log.
+    Witnessed { peer: String, witnessed: Witnessed },
+    /// A peer's log contradicts itself.
+    Fork {
+        peer: String,
+        offset: u64,
+        fork: Fork,
     },
     /// Totals of relations.
     RelationTotals {

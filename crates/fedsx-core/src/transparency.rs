@@ -14,6 +14,7 @@ mod note;
 mod proof;
 mod tile;
 mod tree;
+mod witness;
 
 pub use leaves::{Difference, Leaves, LeavesError};
 pub use note::{Checkpoint, Cosignature, Note, NoteError, NoteKey, NoteSignature, Role};
@@ -23,6 +24,7 @@ pub use proof::{
 };
 pub use tile::{TILE_WIDTH, TileId, TilePath, Tiles, TilesError, bundle, unbundle};
 pub use tree::{Completed, Frontier, empty_root, leaf_hash, node_hash};
+pub use witness::{Fork, JudgeError, Judged, Witnessed, judge, tiles_to_judge};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod document;
 pub mod guard;
+pub mod log;
 pub mod nodeinfo;
 pub mod pool;
 pub mod webfinger;

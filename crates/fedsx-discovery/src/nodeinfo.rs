@@ -111,6 +111,10 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
         ("verbs", Value::Map(verbs.collect())),
         ("backfill", facts.backfill.to_vec().into()),
         (SYNCHRONIZATION, true.into()),
+        (
+            "transparencyLogs",
+            vec!["c2sp-tlog-tiles", "c2sp-tlog-cosignature"].into(),
+        ),
         ("limits", bounds.into()),
     ]);
     if let Some(activities) = facts.batch {

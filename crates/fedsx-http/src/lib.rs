@@ -15,6 +15,7 @@ mod document;
 mod forwarded;
 mod inbox;
 mod itself;
+mod log;
 mod metrics;
 mod negotiate;
 mod outbox;

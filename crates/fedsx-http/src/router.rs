@@ -1,6 +1,6 @@
 //! Every route of the public listener, and what the routes share.
 //!
-//! Design, section 11. Deliberately absent until their time: `/inbox/batch`, `/log/…`, and pages.
+//! Design, section 11. Deliberately absent until their time: `/inbox/batch`, and pages.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::surface::{Clock, Surface};
 use crate::{
-    actor, bearer, document, forwarded, inbox, itself, outbox, projections, publish,
+    actor, bearer, document, forwarded, inbox, itself, log, outbox, projections, publish,
     synchronization, wellknown,
 };
 
@@ -177,6 +177,11 @@ pub fn router(state: HttpState) -> Router {
         .route("/actors/{name}/controllers", get(actor::controllers))
         .route("/actors/{name}/activities/{id}", get(document::activity))
         .route("/actors/{name}/objects/{id}", get(document::object))
+        .route(
+            "/actors/{name}/log/{*path}",
+            get(log::file).post(log::cosign),
+        )
+        .route("/witness", get(log::witnessed))
         .route("/artifacts/{cid}", get(document::artifact))
         .route("/types/{cid}", get(document::host_type))
         .route("/projections", get(projections::list))

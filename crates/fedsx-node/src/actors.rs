@@ -1,6 +1,8 @@
 //! How a local actor begins: keys first, then its document in the first entry of its log.
 
-use fedsx_core::actor::{ActorKind, LocalActor, ed25519_key_id, rsa_key_id};
+use fedsx_core::actor::{
+    ActorKind, LocalActor, ed25519_key_id, list_log_key, log_key_id, rsa_key_id,
+};
 use fedsx_core::address::ActorName;
 use fedsx_core::audience::PUBLIC;
 use fedsx_core::entry::{ActorNo, Effect};
@@ -39,6 +41,8 @@ impl Node {
         self.refuse_taken(&name)?;
         let url = self.0.instance.actor_url(name.as_str());
         let (key, rsa_pem) = self.keys(&url).await?;
+        let log_key_id = log_key_id(&url, 1);
+        let log_key = self.make_key(log_key_id.clone()).await?;
         let mut tries = 0;
         loop {
             let no = ActorNo(self.0.view.state().actor_count().map_err(fault::state)?);
@@ -47,7 +51,7 @@ impl Node {
                 created_ms: Some(published_ms),
                 ..key.clone()
             }];
-            let document = LocalActor {
+            let mut document = LocalActor {
                 instance: &self.0.instance,
                 name: &name,
                 kind: new.kind,
@@ -59,6 +63,7 @@ impl Node {
                 published_ms,
             }
             .document();
+            list_log_key(&mut document, &url, &log_key_id, &log_key);
             let birth = Effect::ActorCreated {
                 no,
                 name: name.as_str().to_owned(),
@@ -80,6 +85,7 @@ impl Node {
                     position: 0,
                 },
                 gone_ms: None,
+                is_read_only: false,
             };
             let create = Map::from([
                 ("type", Value::from("Create")),

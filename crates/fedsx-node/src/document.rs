@@ -7,10 +7,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fedsx_core::actor::{ActorKind, list_keys, name_controllers};
+use fedsx_core::actor::{
+    ActorKind, ActorLog, list_keys, list_log_key, log_key_id, name_controllers, next_key_number,
+};
 use fedsx_core::context;
 use fedsx_core::entry::{ActorNo, Effect};
-use fedsx_core::key::{Ed25519Signer, KeyRecord};
+use fedsx_core::key::{Ed25519Signer, KeyRecord, PublicKey};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
@@ -82,7 +84,18 @@ impl Node {
         actor: &Actor,
         change: impl FnOnce(&mut Amended, ByUpdate<'_>) -> Result<(), Refusal>,
     ) -> Result<Published, Refusal> {
+        self.refuse_held(actor)?;
+        let log_key = self.missing_log_key(actor).await?;
         let pen = self.pen_of(actor.no)?;
+        let change = |amended: &mut Amended, update: ByUpdate<'_>| {
+            change(amended, update)?;
+            if let Some((id, key)) = log_key
+                && ActorLog::of(&amended.document).is_none()
+            {
+                list_log_key(&mut amended.document, &actor.url, &id, &key);
+            }
+            Ok(())
+        };
         let Queued {
             answer, published, ..
         } = self.queue_update(signer, actor, &pen, change)?;
@@ -97,6 +110,16 @@ impl Node {
                 &published.cid,
             )),
         }
+    }
+
+    /// The key of the log of an actor that was made before there were logs, durable.
+    async fn missing_log_key(&self, actor: &Actor) -> Result<Option<(String, PublicKey)>, Refusal> {
+        let document = self.0.view.actor_document(actor).map_err(fault::read)?;
+        if ActorLog::of(&document).is_some() {
+            return Ok(None);
+        }
+        let id = log_key_id(&actor.url, next_key_number(&actor.keys) - 1);
+        Ok(Some((id.clone(), self.make_key(id).await?)))
     }
 
     fn queue_update(

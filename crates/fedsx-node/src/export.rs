@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::vec::IntoIter;
 
-use fedsx_core::actor::rsa_key_id;
+use fedsx_core::actor::{ActorLog, rsa_key_id};
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{Activity, Authenticated, Effect, LogId, Role};
 use fedsx_core::envelope::Envelope;
@@ -126,7 +126,8 @@ impl Exporter {
             None => Ok(None),
         };
         let keys = actor.keys.iter().map(|key| vault.exported(&key.id));
-        for key in keys.chain([rsa]) {
+        let log_key = ActorLog::of(&document).map(|log| vault.exported(&log.key_id));
+        for key in keys.chain([rsa]).chain(log_key) {
             let key = key.map_err(|error| fault::internal("a key can't be read", &error))?;
             if let Some(key) = key {
                 sealing.push(&Record::Key(key));

@@ -100,7 +100,8 @@ pub struct Import {
 }
 
 impl Import {
-    /// Takes it into the journal, as a whole. On return the actor is here.
+    /// Takes it into the journal, as a whole. On return the actor is here; it publishes once its followers were asked for
+    /// what they know of its log.
     ///
     /// # Errors
     /// `conflict` when an actor of that name came in meanwhile; `queue-full`.
@@ -116,7 +117,8 @@ impl Import {
         let pens = node.0.pens.lock();
         pens.unwrap_or_else(PoisonError::into_inner)
             .remove(&actor.no);
-        Ok(actor)
+        node.release_soon(&actor).await;
+        node.actor(&self.name)
     }
 }
 
@@ -298,7 +300,7 @@ impl Received {
     }
 
     /// Checks what only the whole file tells.
-    fn whole(self) -> Result<Import, Refusal> {
+    fn whole(mut self) -> Result<Import, Refusal> {
         let (Some((begin, check)), true) = (self.begin, self.ended) else {
             return Err(Refusal::new(Code::Damaged, "the file has no end record"));
         };
@@ -308,8 +310,9 @@ impl Received {
         for key in &self.keys {
             let is_named = match PublicHalf::of(key) {
                 Some(PublicHalf::Ed25519(public)) => {
-                    let mut keys = check.keys().iter();
-                    keys.any(|record| record.id == key.id && record.key == public)
+                    let keys = check.keys().iter().map(|key| (&key.id, &key.key));
+                    let log = check.log().map(|log| (&log.key_id, &log.key));
+                    keys.chain(log).any(|named| named == (&key.id, &public))
                 }
                 Some(PublicHalf::Rsa(spki)) => {
                     let mut keys = check.rsa_keys().iter();
@@ -322,12 +325,21 @@ impl Received {
             }
         }
         let current = check.keys().iter().filter(|key| key.is_current());
-        let current = current.map(|key| &key.id);
+        let log = check.log().map(|log| &log.key_id);
+        let current = current.map(|key| &key.id).chain(log);
         for id in current.chain(check.rsa_keys().iter().map(|(id, _)| id)) {
             if self.keys.iter().all(|key| key.id != *id) {
                 return Err(wrong(format!("the secret of {id} is missing")));
             }
         }
+        // An export is as old as it is: until its followers were asked, nobody knows what came after it.
+        let hold = Control::LogHeld {
+            actor: ActorNo(0),
+            held: true,
+        };
+        let now_ms = self.node.now_ms();
+        let pushed = self.staging.push(&Subject::Control(hold), now_ms, &[]);
+        pushed.map_err(staging)?;
         let Begin { actor, name, .. } = begin;
         let staged = self.staging.checked(name.clone(), actor, self.keys);
         Ok(Import {

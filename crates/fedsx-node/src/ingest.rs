@@ -390,6 +390,9 @@ impl Node {
     }
 
     pub(crate) fn contact(&self, actor: &str) {
+        if let Some(origin) = Origin::of(actor) {
+            self.heard_from(origin.authority());
+        }
         if let (Some(tell), Some(origin)) = (self.0.on_contact.get(), Origin::of(actor)) {
             tell(origin.authority());
         }

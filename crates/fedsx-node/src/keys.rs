@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use fedsx_core::actor::{ed25519_key_id, next_key_number};
+use fedsx_core::actor::{ed25519_key_id, list_log_key, log_key_id, next_key_number};
 use fedsx_core::key::{KeyRecord, PublicKey, rotated};
 use fedsx_core::limits;
 use fedsx_core::refusal::{Code, Refusal};
@@ -25,7 +25,7 @@ pub struct Rotation {
 }
 
 impl Node {
-    /// Replaces the Ed25519 key of a local actor. Returns when the new document is served; what is published from
+    /// Replaces the Ed25519 keys of a local actor, that of its log too. Returns when the new document is served; what is published from
     /// then on is signed by the new key.
     ///
     /// # Errors
@@ -42,6 +42,8 @@ impl Node {
             };
             let key_id = ed25519_key_id(&actor.url, number);
             let key = self.make_key(key_id.clone()).await?;
+            let log_key_id = log_key_id(&actor.url, number);
+            let log_key = self.make_key(log_key_id.clone()).await?;
             let new = (key_id, key);
             let mut begun = None;
             let replace = |amended: &mut Amended, update: ByUpdate<'_>| {
@@ -54,6 +56,7 @@ impl Node {
                     return Err(Refusal::new(Code::Conflict, why));
                 }
                 amended.keys = rotated(&amended.keys, new, update.published_ms, update.id);
+                list_log_key(&mut amended.document, &actor.url, &log_key_id, &log_key);
                 begun = amended.keys.last().cloned();
                 Ok(())
             };

@@ -24,6 +24,7 @@ mod import;
 mod ingest;
 mod keys;
 mod learning;
+mod log;
 mod machine;
 mod moving;
 mod profile;
@@ -38,6 +39,7 @@ mod signatory;
 mod social;
 mod tokens;
 mod triggers;
+mod witness;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -73,11 +75,15 @@ pub use import::{Import, Importer};
 pub use ingest::{InboxPost, Receipt, RequestParts, Status};
 pub use keys::Rotation;
 pub use learning::LearnOptions;
+pub use log::LogFile;
 pub use machine::{Machine, NoRandomness, System};
 pub use publish::{PublishOptions, Published};
 pub use reactions::Failed as FailedToSay;
 pub use signatory::Itself;
 pub use triggers::{Triggers, TriggersFailed};
+pub use witness::{
+    Asked, Declared, LogError, Outcome, Seen, Verification, Verified, WitnessOptions,
+};
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -119,6 +125,9 @@ struct Inner {
     learning: learning::Learning,
     erasing: erasure::Erasing,
     comparing: comparing::Comparing,
+    signed: log::Signed,
+    cosigned: witness::Cosigned,
+    watching: witness::Watching,
     deliveries: Arc<Deliveries>,
     quarantine: Arc<Quarantine>,
     imports: Imports,
@@ -168,6 +177,9 @@ impl Node {
             learning: learning::Learning::default(),
             erasing: erasure::Erasing::default(),
             comparing: comparing::Comparing::default(),
+            signed: log::Signed::default(),
+            cosigned: witness::Cosigned::default(),
+            watching: witness::Watching::default(),
             deliveries: parts.store.deliveries(),
             quarantine: parts.store.quarantine(),
             imports: parts.store.imports(),

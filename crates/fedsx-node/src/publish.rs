@@ -270,6 +270,7 @@ impl Node {
 
     /// Signs and queues under the actor's clock, so that the order of times is the order of places.
     fn queue(&self, making: &Making<'_>, definitions: Vec<Digest>) -> Result<Queued, Refusal> {
+        self.refuse_held(making.actor)?;
         let pen = self.pen_of(making.actor.no)?;
         let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
         let published_ms = pen.next_ms(self.now_ms())?;

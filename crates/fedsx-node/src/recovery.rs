@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use fedsx_core::actor::{
-    ed25519_key_id, list_rsa_key, next_key_number, recovery_key_id, rsa_key_id,
+    ed25519_key_id, list_log_key, list_rsa_key, log_key_id, next_key_number, recovery_key_id,
+    rsa_key_id,
 };
 use fedsx_core::entry::Control;
 use fedsx_core::key::{Commitment, KeyRecord, RecoveryKey, rotated, spki_to_pem};
@@ -66,6 +67,8 @@ impl Node {
         let number = next_key_number(&actor.keys);
         let key_id = ed25519_key_id(&actor.url, number);
         let key = self.make_key(key_id.clone()).await?;
+        let log_key_id = log_key_id(&actor.url, number);
+        let log_key = self.make_key(log_key_id.clone()).await?;
         let rsa_pem = self.make_rsa(&actor.url).await?;
         let recovery_id = recovery_key_id(&actor.url, &actor.keys);
         let signer = Arc::new(recovery.signer(recovery_id.clone()));
@@ -94,6 +97,7 @@ impl Node {
             amended.keys.insert(amended.keys.len() - 1, revealed);
             amended.document.insert(COMMITS, next.as_str());
             list_rsa_key(&mut amended.document, &actor.url, &rsa_pem);
+            list_log_key(&mut amended.document, &actor.url, &log_key_id, &log_key);
             begun = amended.keys.last().cloned();
             Ok(())
         };

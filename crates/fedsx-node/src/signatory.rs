@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fedsx_core::actor::{InstanceActor, ed25519_key_id, rsa_key_id};
+use fedsx_core::actor::{InstanceActor, ed25519_key_id, list_log_key, log_key_id, rsa_key_id};
 use fedsx_core::address::Instance;
 use fedsx_core::http_signature::{Scheme, SignedHeaders, sign_cavage, sign_rfc9421_with};
 use fedsx_core::key::{Ed25519Signer, KeyRecord, RsaPublicKey, spki_to_pem};
@@ -98,6 +98,7 @@ pub(crate) fn rsa_spki(document: &Map) -> Option<Vec<u8>> {
 pub struct Itself {
     document: Map,
     signatory: Arc<Signatory>,
+    log: Arc<Ed25519Signer>,
 }
 
 impl Itself {
@@ -110,8 +111,11 @@ impl Itself {
         let id = ed25519_key_id(&url, 1);
         vault.create_ed25519(&id)?;
         let rsa = vault.create_rsa(&rsa_key_id(&url))?;
+        let log_id = log_key_id(&url, 1);
+        vault.create_ed25519(&log_id)?;
         let unusable = || VaultError::Unusable { key_id: id.clone() };
         let ed25519 = vault.signer(&id)?.ok_or_else(unusable)?;
+        let log = vault.signer(&log_id)?.ok_or_else(unusable)?;
         let key = KeyRecord {
             key: ed25519.public_key(),
             id,
@@ -119,12 +123,13 @@ impl Itself {
             superseded_ms: None,
             superseded_by: None,
         };
-        let document = InstanceActor {
+        let mut document = InstanceActor {
             instance,
             keys: &[key],
             rsa_pem: &spki_to_pem(rsa.spki()),
         }
         .document();
+        list_log_key(&mut document, &url, &log_id, &log.public_key());
         let signatory = Arc::new(Signatory {
             ed25519,
             rsa: Rsa::AtHand(rsa),
@@ -133,6 +138,7 @@ impl Itself {
         Ok(Self {
             document,
             signatory,
+            log,
         })
     }
 
@@ -141,6 +147,11 @@ impl Itself {
     #[must_use]
     pub fn document(&self) -> &Map {
         &self.document
+    }
+
+    /// Signs what this instance saw of the logs of others.
+    pub(crate) fn log_signer(&self) -> &Ed25519Signer {
+        &self.log
     }
 
     /// Signs requests as the instance.

@@ -246,8 +246,19 @@ impl Check {
                 self.covered.insert(payload_of(*offset, digest));
                 Ok(())
             }
+            Subject::Control(Control::LogWitnessed { witnessed, .. }) => {
+                match witnessed.checkpoint() {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(format!("a kept checkpoint does not hold: {error}")),
+                }
+            }
+            Subject::Control(Control::LogForked { fork, .. }) => match fork.is_proved() {
+                true => Ok(()),
+                false => Err("the evidence against a log proves nothing".to_owned()),
+            },
             Subject::Control(
-                Control::PeerGone { .. }
+                Control::LogHeld { .. }
+                | Control::PeerGone { .. }
                 | Control::FollowRefused { .. }
                 | Control::FollowTaken { .. }
                 | Control::FollowLost { .. }

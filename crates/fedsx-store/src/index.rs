@@ -1,7 +1,6 @@
 //! The applied state, read from rows: [`State`] over an engine, or over an engine with the writer's
 //! batches that are not committed yet.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fedsx_core::backfill::Backfill;
@@ -14,15 +13,21 @@ use fedsx_core::state::{
     Actor, At, Blocks, Deleted, Follower, Kept, KeptBlob, OutboxTotals, RelationTotals, Seen,
     State, StateError, Subscription, TriggerTotals,
 };
+use fedsx_core::transparency::{Fork, Frontier, Witnessed};
 use fedsx_core::trust::Trust;
 use minicbor::Decode;
 
+mod overlay;
+
+pub(crate) use overlay::{Overlay, Pending};
+
 use crate::blobs::blob_key;
-use crate::engine::{Batch, Engine, EngineError, Row, prefix_end};
+use crate::engine::{Batch, Engine, EngineError, Row};
 use crate::groups;
 use crate::journal::{JournalReader, Place};
 use crate::partial::{followers_here_key, followers_on_key};
 use crate::schema::{self, Of, RelationRow, Table, key, pair_key, url_hash};
+use crate::transparency::{forks_prefix, frontier_key, witnessed_key};
 
 /// Rows to read: an engine, alone or with what is pending above it.
 pub(crate) trait Rows {
@@ -47,55 +52,6 @@ impl Rows for Arc<dyn Engine> {
         reverse: bool,
     ) -> Result<Vec<Row>, EngineError> {
         (**self).scan_prefix(prefix, limit, reverse)
-    }
-}
-
-/// The rows of one batch, by key; `None` deletes.
-pub(crate) type Pending = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
-
-/// An engine with the batch above it that is being put together.
-#[derive(Debug)]
-pub(crate) struct Overlay<'a> {
-    pub(crate) engine: &'a Arc<dyn Engine>,
-    pub(crate) batch: &'a Pending,
-}
-
-impl Rows for Overlay<'_> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        match self.batch.get(key) {
-            Some(written) => Ok(written.clone()),
-            None => self.engine.get(key),
-        }
-    }
-
-    fn scan_prefix(
-        &self,
-        prefix: &[u8],
-        limit: usize,
-        reverse: bool,
-    ) -> Result<Vec<Row>, EngineError> {
-        let end = prefix_end(prefix);
-        let above = self.batch.range(prefix.to_vec()..);
-        let above: Vec<_> = above
-            .take_while(|(key, _)| end.is_empty() || **key < end)
-            .collect();
-        // Each row above may hide one below, so that many more are asked for.
-        let below = self
-            .engine
-            .scan_prefix(prefix, limit.saturating_add(above.len()), reverse)?;
-        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = below.into_iter().collect();
-        for (key, value) in above {
-            match value {
-                Some(value) => merged.insert(key.clone(), value.clone()),
-                None => merged.remove(key),
-            };
-        }
-        let rows = merged.into_iter();
-        Ok(if reverse {
-            rows.rev().take(limit).collect()
-        } else {
-            rows.take(limit).collect()
-        })
     }
 }
 
@@ -145,6 +101,11 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StateError> {
     bytes
         .try_into()
         .map_err(|_| state_error(BadRow(format!("{} bytes, not {N}", bytes.len()))))
+}
+
+/// A digest that is a whole value.
+pub(crate) fn digest_of(value: &[u8]) -> Result<Digest, StateError> {
+    Ok(Digest::from(fixed(value)?))
 }
 
 impl<R: Rows> Index<R> {
@@ -415,6 +376,21 @@ impl<R: Rows> State for Index<R> {
     fn outbox_totals(&self, actor: ActorNo) -> Result<OutboxTotals, StateError> {
         let totals = self.row(&key(Table::OutboxTotals, &[&actor.0.to_be_bytes()]))?;
         Ok(totals.unwrap_or_default())
+    }
+
+    fn log_frontier(&self, actor: ActorNo) -> Result<Frontier, StateError> {
+        Ok(self.row(&frontier_key(actor))?.unwrap_or_default())
+    }
+
+    fn witnessed(&self, peer: &str) -> Result<Option<Witnessed>, StateError> {
+        self.of_peer(&witnessed_key(peer), peer)
+    }
+
+    fn forks(&self, peer: &str, limit: usize) -> Result<Vec<Fork>, StateError> {
+        let rows = self.scan(&forks_prefix(peer), limit, false)?;
+        rows.iter()
+            .map(|(_, row)| Ok(decode::<Of<Fork>>(row)?.value))
+            .collect()
     }
 
     fn is_settled(&self, source: &Digest, trigger: &Digest) -> Result<bool, StateError> {

@@ -37,6 +37,7 @@ pub mod simulation;
 mod store;
 mod stored;
 mod tail;
+mod transparency;
 mod triggers;
 pub mod vault;
 mod view;

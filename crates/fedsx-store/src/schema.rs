@@ -12,10 +12,10 @@ use fedsx_core::state::{Actor, At, Blocks, Defined, Row};
 use minicbor::{Decode, Encode};
 
 use crate::engine::Batch;
-use crate::{backfill, blobs, followers, groups, hosts, kept, partial, triggers};
+use crate::{backfill, blobs, followers, groups, hosts, kept, partial, transparency, triggers};
 
 /// The version of this layout; an index of another one is thrown away and rebuilt.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// The first byte of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +110,15 @@ pub enum Table {
     Backfill = 0x2f,
     /// Actor, hash of a peer → peer: a backfill that is due.
     BackfillDue = 0x30,
+    /// Actor, number → digest of the public activity that is that leaf of its log.
+    Leaf = 0x2b,
+    /// Actor, level of tiles, place → hash of a full tile below.
+    LogHash = 0x2c,
+    /// Actor → [`fedsx_core::transparency::Frontier`].
+    LogFrontier = 0x2d,
+    /// 0, hash of a peer → peer and [`fedsx_core::transparency::Witnessed`]; 1, hash of a peer, offset → peer and
+    /// [`fedsx_core::transparency::Fork`].
+    Witnessed = 0x2e,
     /// Hash of an authority, actor, hash of a follower, offset → nothing: the follower of that period receives there.
     FollowerAt = 0x33,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
@@ -365,6 +374,13 @@ pub fn write(row: Row, batch: &mut Batch) {
             peer,
             backfill,
         } => backfill::write(actor, peer, backfill, batch),
+        Row::Leaf { .. }
+        | Row::LogHash { .. }
+        | Row::LogFrontier { .. }
+        | Row::Witnessed { .. }
+        | Row::Fork { .. } => {
+            transparency::write(row, batch);
+        }
         Row::FollowersOn { .. } | Row::FollowerOn { .. } | Row::FollowersHere { .. } => {
             partial::write(row, batch);
         }

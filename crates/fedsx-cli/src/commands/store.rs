@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use fedsx_core::blob::Blob;
 use fedsx_core::cid::{Cid, Codec, Digest};
-use fedsx_core::entry::{Activity, Control, Joined, Side, Subject};
+use fedsx_core::entry::{Activity, ActorNo, Control, Joined, Side, Subject};
 use fedsx_core::group::{ToAnnounce, Unannounced};
 use fedsx_core::time::format_rfc3339_ms;
 use fedsx_core::trigger::Settled;
@@ -247,9 +247,8 @@ fn control_members(value: &mut Map, control: &Control) {
         | Control::BackfillEnded { .. } => following_members(value, control),
         Control::TriggerSettled(settled) => settled_members(value, settled),
         Control::Role { actor, role, given } => {
-            value.insert("actor", count(actor.0.into()));
             value.insert("role", role.as_str());
-            value.insert("given", *given);
+            self::given(value, *actor, ("given", *given));
         }
         Control::Activated {
             authority,
@@ -265,6 +264,10 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("create", Cid::of_document(*create).to_string());
         }
         Control::Blob(blob) => blob_members(value, blob),
+        Control::LogWitnessed { peer: of, .. } | Control::LogForked { peer: of, .. } => {
+            peer(value, of)
+        }
+        Control::LogHeld { actor, held } => given(value, *actor, ("held", *held)),
         Control::Equivocation {
             kept, id, actor, ..
         } => {
@@ -273,6 +276,11 @@ fn control_members(value: &mut Map, control: &Control) {
             value.insert("actor", &**actor);
         }
     }
+}
+
+fn given(value: &mut Map, actor: ActorNo, (what, is_so): (&str, bool)) {
+    value.insert("actor", count(actor.0.into()));
+    value.insert(what, is_so);
 }
 
 fn peer(value: &mut Map, peer: &str) {
@@ -380,6 +388,9 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::Expired { .. } => "expired",
         Control::Erased { .. } => "erased",
         Control::Trust { .. } => "trust",
+        Control::LogWitnessed { .. } => "log-witnessed",
+        Control::LogForked { .. } => "log-forked",
+        Control::LogHeld { .. } => "log-held",
         Control::Blob(Blob::Kept { .. }) => "blob",
         Control::Blob(Blob::Erased { .. }) => "blob-erased",
     }

@@ -85,6 +85,12 @@ pub(crate) struct Peers {
     pub(crate) settle: Duration,
     /// After how long a request to follow that got no answer is said again.
     pub(crate) ask_again: Duration,
+    /// Between two looks at the logs of those who are followed; nothing is none.
+    pub(crate) witness_every: Duration,
+    /// Between two rounds of asking the followers of an actor that came back from a copy.
+    pub(crate) followers_ask: Duration,
+    /// For how long those of its followers are waited for that give no answer.
+    pub(crate) followers_wait: Duration,
 }
 
 /// The history of whom actors here follow.
@@ -207,6 +213,9 @@ impl Default for Peers {
             compare_pause: minutes(60),
             settle: minutes(10),
             ask_again: minutes(6 * 60),
+            witness_every: minutes(6 * 60),
+            followers_ask: minutes(1),
+            followers_wait: minutes(60),
         }
     }
 }

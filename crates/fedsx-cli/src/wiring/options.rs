@@ -5,7 +5,7 @@ use std::time::Duration;
 use fedsx_deliver::DeliveryOptions;
 use fedsx_discovery::budget::Rate;
 use fedsx_http::HttpOptions;
-use fedsx_node::{BackfillOptions, CompareOptions, LearnOptions};
+use fedsx_node::{BackfillOptions, CompareOptions, LearnOptions, WitnessOptions};
 
 use crate::config::{Config, Server};
 
@@ -51,6 +51,15 @@ pub(super) fn backfill_options(config: &Config) -> BackfillOptions {
         usual: backfill.usual.clone(),
         concurrent: backfill.concurrent,
         retry_ms: ms(backfill.retry),
+    }
+}
+
+pub(super) fn witness_options(config: &Config) -> WitnessOptions {
+    let peers = &config.peers;
+    WitnessOptions {
+        every_ms: ms(peers.witness_every),
+        ask_every_ms: ms(peers.followers_ask),
+        wait_ms: ms(peers.followers_wait),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::time::parse_rfc3339_ms;
 use crate::value::{Map, Value};
 
-use super::ActorKind;
+use super::{ActorKind, ActorLog};
 
 /// Aliases looked at in one document.
 pub(super) const ALIASES: usize = 64;
@@ -72,6 +72,8 @@ pub struct PeerActor {
     pub rsa_keys: Vec<RsaRecord>,
     /// `recoveryDigest`: the key by which it would replace all others.
     pub recovery: Option<Commitment>,
+    /// Its log, where it keeps one.
+    pub log: Option<ActorLog>,
     /// The document as received.
     pub document: Map,
 }
@@ -118,6 +120,7 @@ impl PeerActor {
             recovery: document
                 .get("recoveryDigest")
                 .and_then(|digest| Commitment::parse(digest.as_str()?)),
+            log: ActorLog::of(document),
             document: document.clone(),
             id,
         })

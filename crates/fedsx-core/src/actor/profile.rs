@@ -13,7 +13,7 @@ use crate::value::{List, Map, Value};
 use super::peer::{ALIASES, NAME_BYTES};
 
 /// Members that are the server's own word.
-const OWN: [&str; 20] = [
+const OWN: [&str; 22] = [
     "@context",
     "assertionMethod",
     "attributedTo",
@@ -23,6 +23,8 @@ const OWN: [&str; 20] = [
     "id",
     "inbox",
     "keyHistory",
+    "log",
+    "logKey",
     "movedTo",
     "outbox",
     "preferredUsername",

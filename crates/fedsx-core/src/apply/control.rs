@@ -2,7 +2,7 @@
 
 use super::Moment;
 use super::between::Pair;
-use super::{group, trigger};
+use super::{group, transparency, trigger};
 use crate::blob::{self, Blob};
 use crate::cid::Digest;
 use crate::entry::{ActorNo, Control, Joined, Role};
@@ -79,6 +79,9 @@ impl Moment<'_> {
             Control::Trust { trust } => {
                 rows.push(Row::Trust(trust.clone()));
                 Ok(())
+            }
+            Control::LogWitnessed { .. } | Control::LogForked { .. } | Control::LogHeld { .. } => {
+                transparency::control(self.state, control, self.offset, rows)
             }
             Control::Blob(blob) => self.blob(blob, at, rows),
             Control::BackfillBegun { .. } | Control::BackfillEnded { .. } => {

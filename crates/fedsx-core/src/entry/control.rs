@@ -10,6 +10,7 @@ use crate::definition::Kind;
 use crate::export::Between;
 use crate::group::{Announcing, ToAnnounce, Unannounced};
 use crate::notation::Notation;
+use crate::transparency::{Fork, Witnessed};
 use crate::trigger::Settled;
 use crate::trust::Trust;
 
@@ -258,6 +259,36 @@ pub enum Control {
         /// What came of it.
         #[n(3)]
         ended: Ended,
+    },
+    /// The last checkpoint of a peer's log that was found to go on from the one before.
+    #[n(20)]
+    LogWitnessed {
+        /// The URL of the peer.
+        #[n(0)]
+        peer: String,
+        /// The checkpoint.
+        #[n(1)]
+        witnessed: Box<Witnessed>,
+    },
+    /// A peer's log contradicts itself: the evidence.
+    #[n(21)]
+    LogForked {
+        /// The URL of the peer.
+        #[n(0)]
+        peer: String,
+        /// The two checkpoints.
+        #[n(1)]
+        fork: Box<Fork>,
+    },
+    /// A local actor publishes nothing, because its log may be an old copy; or does again.
+    #[n(22)]
+    LogHeld {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// Held, not released.
+        #[n(1)]
+        held: bool,
     },
     /// An uploaded file is kept, or no longer.
     #[n(19)]

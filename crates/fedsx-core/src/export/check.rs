@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::actor::PeerActor;
+use crate::actor::{ActorLog, PeerActor};
 use crate::address::same_origin;
 use crate::canonical::document_bytes;
 use crate::cid::{Cid, Codec, Digest};
@@ -33,8 +33,9 @@ pub struct Check {
     actor: String,
     name: String,
     now_ms: i64,
-    keys: Vec<KeyRecord>,
-    rsa_keys: Vec<(String, RsaPublicKey)>,
+    pub(super) keys: Vec<KeyRecord>,
+    pub(super) rsa_keys: Vec<(String, RsaPublicKey)>,
+    pub(super) log: Option<ActorLog>,
     /// The recovery key that the actor commits to.
     recovery: Option<Commitment>,
     outbox: u64,
@@ -66,6 +67,7 @@ impl Check {
             now_ms,
             keys: Vec::new(),
             rsa_keys: Vec::new(),
+            log: None,
             recovery: None,
             outbox: 0,
             inbox: 0,
@@ -73,18 +75,6 @@ impl Check {
             follows: Follows::default(),
             subscribes: BTreeMap::new(),
         }
-    }
-
-    /// The actor's keys, current and superseded, as of what was seen.
-    #[must_use]
-    pub fn keys(&self) -> &[KeyRecord] {
-        &self.keys
-    }
-
-    /// The actor's RSA keys by id, as of what was seen.
-    #[must_use]
-    pub fn rsa_keys(&self) -> &[(String, RsaPublicKey)] {
-        &self.rsa_keys
     }
 
     /// The handshakes seen.
@@ -348,6 +338,7 @@ impl Check {
         self.keys.clone_from(&keys);
         let rsa = said.rsa_keys.into_iter().map(|rsa| (rsa.id, rsa.key));
         self.rsa_keys = rsa.collect();
+        self.log = said.log;
         let manual_approval = said.manually_approves;
         let effect = match is_first {
             true => Effect::ActorCreated {

@@ -1,12 +1,33 @@
 //! By which keys an export says that its activities are signed.
 
-use super::Entry;
 use super::check::wrong;
+use super::{Check, Entry};
+use crate::actor::ActorLog;
 use crate::entry::Authenticated;
 use crate::envelope::Document;
-use crate::key::{KeyRecord, PublicKey};
+use crate::key::{KeyRecord, PublicKey, RsaPublicKey};
 use crate::proof::{self, Presented};
 use crate::refusal::{Code, Refusal};
+
+impl Check {
+    /// The actor's keys, current and superseded, as of what was seen.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyRecord] {
+        &self.keys
+    }
+
+    /// The actor's RSA keys by id, as of what was seen.
+    #[must_use]
+    pub fn rsa_keys(&self) -> &[(String, RsaPublicKey)] {
+        &self.rsa_keys
+    }
+
+    /// The actor's log, as of what was seen.
+    #[must_use]
+    pub fn log(&self) -> Option<&ActorLog> {
+        self.log.as_ref()
+    }
+}
 
 /// Whether the keys after an update go on from those before it: none is lost or changed, one ends only by this
 /// update, and begins with it. A recovery key that it reveals does both.

@@ -130,6 +130,11 @@ impl NoteSignature {
         })
     }
 
+    /// Whether it says that it is by the key of this id.
+    pub(super) fn is_by(&self, id: [u8; 4]) -> bool {
+        self.id == id
+    }
+
     /// The line, without its end.
     #[must_use]
     pub fn line(&self) -> String {

@@ -7,9 +7,10 @@ use crate::cid::{Cid, Digest};
 use crate::key::Ed25519Signer;
 
 use super::{
-    Checkpoint, Frontier, Leaves, LeavesError, Note, NoteError, NoteKey, Role, TileId, TilePath,
-    Tiles, bundle, consistency_proof, inclusion_proof, leaf_hash, node_hash, tree_root, unbundle,
-    verify_consistency, verify_inclusion,
+    Checkpoint, Fork, Frontier, JudgeError, Judged, Leaves, LeavesError, Note, NoteError, NoteKey,
+    Role, TileId, TilePath, Tiles, Witnessed, bundle, consistency_proof, inclusion_proof, judge,
+    leaf_hash, node_hash, tiles_to_judge, tree_root, unbundle, verify_consistency,
+    verify_inclusion,
 };
 
 /// The `n`th leaf of the trees here.
@@ -38,11 +39,15 @@ struct Grown {
 
 impl Grown {
     fn of(size: u64) -> Self {
+        Self::from(0, size)
+    }
+
+    fn from(begin: u64, size: u64) -> Self {
         let mut grown = Self {
             frontier: Frontier::default(),
             levels: vec![Vec::new(); 8],
         };
-        for n in 0..size {
+        for n in begin..begin + size {
             let hash = leaf_hash(&leaf(n));
             grown.levels[0].push(hash);
             for completed in grown.frontier.append(hash) {
@@ -185,6 +190,58 @@ proptest! {
             prop_assert_eq!(named.path(), path);
         }
     }
+}
+
+/// A checkpoint as its log signed it, over the first `size` leaves from `begin` on.
+fn witnessed(begin: u64, size: u64) -> (Grown, Witnessed) {
+    let grown = Grown::from(begin, size);
+    let (signer, checkpoint) = (signer(), grown.checkpoint());
+    let note = Note::sign(&checkpoint, &signer.public_key(), &signer).expect("a name");
+    let key = NoteKey::new(&*checkpoint.origin, signer.public_key(), Role::Log).expect("a name");
+    let (_, witnessed) = Witnessed::of(&note, &key).expect("signed");
+    (grown, witnessed)
+}
+
+#[test]
+fn a_checkpoint_is_judged_beside_the_one_that_was_kept() {
+    let told = |old: (u64, u64), new: (u64, u64)| {
+        let ((_, kept), (grown, head)) = (witnessed(old.0, old.1), witnessed(new.0, new.1));
+        let mut tiles = grown.tiles(tiles_to_judge(old.1, new.1));
+        match judge(&kept, &head, &mut tiles).expect("judged") {
+            Judged::Same => "same",
+            Judged::Grown => "grown",
+            Judged::Behind => "behind",
+            Judged::Forked(fork) => {
+                assert!(fork.is_proved());
+                let lie = Fork {
+                    first: fork.second.clone(),
+                    ..(*fork).clone()
+                };
+                assert!(!lie.is_proved());
+                let honest = Fork {
+                    prefix: kept.checkpoint().expect("kept").root,
+                    ..*fork
+                };
+                assert!(!honest.is_proved());
+                "forked"
+            }
+        }
+    };
+    assert_eq!(told((0, 3), (0, 3)), "same");
+    assert_eq!(told((0, 3), (0, 4)), "grown");
+    assert_eq!(told((0, 256), (0, 700)), "grown");
+    assert_eq!(told((0, 0), (0, 4)), "grown");
+    assert_eq!(told((0, 4), (0, 3)), "behind");
+    assert_eq!(told((0, 3), (1, 3)), "forked");
+    assert_eq!(told((0, 256), (1, 700)), "forked");
+    assert_eq!(told((0, 5), (1, 6)), "forked");
+    // A log whose tiles are not those of its checkpoint proves nothing, least of all a fork.
+    let ((_, kept), (_, head)) = (witnessed(0, 5), witnessed(0, 9));
+    let mut tiles = Grown::from(1, 9).tiles(tiles_to_judge(5, 9));
+    let judged = judge(&kept, &head, &mut tiles);
+    assert!(matches!(judged, Err(JudgeError::Proof(_))), "{judged:?}");
+    let judged = judge(&kept, &head, &mut Tiles::of(9));
+    assert!(matches!(judged, Err(JudgeError::Tiles(_))), "{judged:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{ActorNo, Control, LogId};
 use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::http_signature::{Scheme, sign_rfc9421, sign_rfc9421_with};
-use fedsx_core::key::{PublicKey, Signer};
+use fedsx_core::key::{Ed25519Signer, PublicKey, Signer};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
 use fedsx_core::reader::Reader;
@@ -25,7 +25,9 @@ use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock::Clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::{WebFinger, jrd_for, name_of_resource};
-use fedsx_node::{HostPolicy, InboxPost, NewActor, Node, Parts, Receipt, RequestParts};
+use fedsx_node::{
+    HostPolicy, InboxPost, Itself, LogFile, NewActor, Node, Parts, Receipt, RequestParts,
+};
 use fedsx_store::check;
 use fedsx_store::delivery::{Item, Place, Placed, Recipient};
 use fedsx_store::engine::EngineKind;
@@ -49,6 +51,8 @@ pub(crate) struct Net {
     clock_ms: Arc<AtomicI64>,
     /// What is served instead, by URL.
     instead: Arc<Mutex<BTreeMap<String, Option<Map>>>>,
+    /// Files of logs that are served instead, by URL.
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     /// What gives no answer, by URL.
     silent: Arc<Mutex<BTreeSet<String>>>,
     /// How often each URL was asked for.
@@ -121,6 +125,44 @@ impl Net {
     pub(crate) fn serve(&self, url: &str, document: Option<Map>) {
         let mut instead = self.instead.lock().expect("lock");
         instead.insert(url.to_owned(), document);
+    }
+
+    /// Serves another file of a log at a URL.
+    pub(crate) fn serve_file(&self, url: &str, bytes: Vec<u8>) {
+        let mut files = self.files.lock().expect("lock");
+        files.insert(url.to_owned(), bytes);
+    }
+
+    /// Serves the files of logs as they are again.
+    pub(crate) fn serve_logs(&self) {
+        self.files.lock().expect("lock").clear();
+    }
+
+    /// A file of a log, what an instance kept of one, or what became of a note that was sent.
+    async fn log_file(&self, request: &Request) -> Option<Vec<u8>> {
+        let url = &request.url;
+        if request.method == Method::GET
+            && let Some(bytes) = self.files.lock().expect("lock").get(url)
+        {
+            return Some(bytes.clone());
+        }
+        let node = self.node(Origin::of(url)?.authority())?;
+        if let Some((_, escaped)) = url.split_once("/witness?actor=") {
+            let escapes = [("%3A", ":"), ("%2F", "/"), ("%2E", ".")].iter();
+            let actor = escapes.fold(escaped.to_owned(), |url, (from, to)| url.replace(from, to));
+            return node.witnessed(&actor).ok().map(String::into_bytes);
+        }
+        let (actor, path) = url.split_once("/log/")?;
+        let name = node.instance().local_name(actor)?;
+        if request.method == Method::POST {
+            let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            let taken = node.take_cosignature(name, &request.body, source).await;
+            return taken.ok().map(|()| Vec::new());
+        }
+        match node.log_file(name, path).ok()? {
+            LogFile::Checkpoint(note) => Some(note.to_string().into_bytes()),
+            LogFile::Tile { bytes, .. } => Some(bytes),
+        }
     }
 
     /// Gives no answer at a URL any more, or again.
@@ -221,6 +263,9 @@ impl Net {
             let cid: Cid = cid.parse().ok()?;
             return node.view().stored(&cid.digest).ok()??.map().ok();
         }
+        if *url == node.instance().own_actor_url() {
+            return node.itself().map(|itself| itself.document().clone());
+        }
         if let Some(name) = node.instance().local_name(url) {
             let actor = node.actor(ActorName::parse(name).ok()?.as_str()).ok()?;
             return node.view().actor_document(&actor).ok();
@@ -244,6 +289,17 @@ impl Transport for Net {
             return Box::pin(async move {
                 let page = self.partial(&request).await;
                 Ok(answered(&request, page))
+            });
+        }
+        if request.url.contains("/log/") || request.url.contains("/witness?") {
+            return Box::pin(async move {
+                let file = self.log_file(&request).await;
+                let mut answer = answered(&request, None);
+                if let Some(bytes) = file {
+                    answer.status = StatusCode::OK;
+                    answer.body = Bytes::from(bytes);
+                }
+                Ok(answer)
             });
         }
         let answer = answered(&request, self.answer(&request));
@@ -275,6 +331,19 @@ fn answered(request: &Request, answer: Option<Map>) -> Response {
 }
 
 impl Instance {
+    /// Gives the instance an actor of its own, by whose key it cosigns.
+    pub(crate) fn be_itself(&self) {
+        let (instance, vault) = (self.node.instance(), self.store.vault());
+        let itself = Itself::open(instance, &vault, Arc::clone(self.node.clock()));
+        self.node.be(itself.expect("made"));
+    }
+
+    /// The key of that id, to sign with.
+    pub(crate) fn signer(&self, key_id: &str) -> Arc<Ed25519Signer> {
+        let signer = self.store.vault().signer(key_id).expect("opens");
+        signer.expect("there")
+    }
+
     pub(crate) async fn create(&self, name: &str, manual_approval: bool) {
         self.create_as(ActorKind::Person, name, manual_approval)
             .await;

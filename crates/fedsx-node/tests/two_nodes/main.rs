@@ -11,6 +11,7 @@ mod groups;
 mod harness;
 mod keys;
 mod learning;
+mod logs;
 mod moving;
 mod profile;
 mod projections;

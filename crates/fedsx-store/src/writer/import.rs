@@ -133,6 +133,7 @@ fn number(subject: &mut Subject, no: ActorNo) {
         Subject::Control(
             Control::Between { actor, .. }
             | Control::Role { actor, .. }
+            | Control::LogHeld { actor, .. }
             | Control::Blob(Blob::Kept { actor, .. }),
         ) => *actor = no,
         Subject::Control(_) => {}
