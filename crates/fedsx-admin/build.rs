@@ -5,7 +5,7 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "fedsx/admin/v1/entry.proto",
     "fedsx/admin/v1/actors.proto",
     "fedsx/admin/v1/follows.proto",
