@@ -94,9 +94,12 @@ impl<O: Outbound> Delivery<O> {
         let deliveries = &self.inner.deliveries;
         let watched = self.watched();
         let now_ms = self.inner.outbound.now_ms();
+        // First: what is found again in between is queued, and nothing is in neither. What becomes missed in between
+        // has a lane that fails.
+        let missing = deliveries.missing();
         let mut hosts = deliveries.waiting()?;
         let failing = deliveries.lanes()?.into_iter().map(|(host, _)| host);
-        for host in failing.chain(deliveries.missing()) {
+        for host in failing.chain(missing) {
             hosts.entry(host).or_default();
         }
         let status = hosts.into_iter().map(|(host, waiting)| {
@@ -140,13 +143,27 @@ impl<O: Outbound> Delivery<O> {
         actor: ActorNo,
         offset: u64,
     ) -> Result<(Vec<Arc<str>>, bool), DeliveryError> {
-        let (mut hosts, unexpanded) = self.inner.deliveries.waiting_of(actor, offset)?;
-        for host in self.inner.deliveries.missing() {
-            if !hosts.contains(&host) && self.has_missed(&host, actor, offset)? {
+        // Before and after: what is missed may be queued in between, and what is expanded may be missed.
+        let mut hosts = self.missing_of(actor, offset)?;
+        let (queued, unexpanded) = self.inner.deliveries.waiting_of(actor, offset)?;
+        for host in queued.into_iter().chain(self.missing_of(actor, offset)?) {
+            if !hosts.contains(&host) {
                 hosts.push(host);
             }
         }
+        hosts.sort_unstable();
         Ok((hosts, unexpanded))
+    }
+
+    /// The dormant hosts that miss an entry of `actor`.
+    fn missing_of(&self, actor: ActorNo, offset: u64) -> Result<Vec<Arc<str>>, DeliveryError> {
+        let mut missing = Vec::new();
+        for host in self.inner.deliveries.missing() {
+            if self.has_missed(&host, actor, offset)? {
+                missing.push(host);
+            }
+        }
+        Ok(missing)
     }
 
     /// Whether an entry is one that a dormant host misses.

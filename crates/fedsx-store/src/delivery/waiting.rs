@@ -134,8 +134,10 @@ impl Deliveries {
     /// # Errors
     /// When the index can't be read.
     pub fn may_wait(&self, host: &str, actor: ActorNo) -> Result<bool, DeliveryError> {
+        // Before and after: what is missed may be queued in between, and the other way round.
         if self.missed_by(host, actor)?.is_some()
             || self.first_queued(host, actor, (0, 0))?.is_some()
+            || self.missed_by(host, actor)?.is_some()
         {
             return Ok(true);
         }
