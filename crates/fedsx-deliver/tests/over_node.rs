@@ -477,33 +477,48 @@ fn note(text: &str, addressed: &[(&str, &str)]) -> Map {
     note
 }
 
+const CAROL: &str = "https://b.test/actors/carol";
+const DAVE: &str = "https://b.test/actors/dave";
+const FOLLOWERS: &str = "https://a.test/actors/alice/followers";
+
+/// Notes of alice, and whom they are for besides nobody, which is everybody.
+const NOTES: [(&str, &[(&str, &str)]); 5] = [
+    ("to all", &[]),
+    ("to followers", &[("to", FOLLOWERS)]),
+    ("to bob", &[("to", BOB)]),
+    ("to bob and dave", &[("to", BOB), ("bcc", DAVE)]),
+    (
+        "to followers and carol",
+        &[("to", FOLLOWERS), ("bto", CAROL)],
+    ),
+];
+
+/// Where each of them was posted to, in documents that name none of the hidden.
+fn doors(net: &Net) -> String {
+    let mut page = String::new();
+    for (text, _) in NOTES {
+        for (url, document) in net.posted(text) {
+            let Some(Value::Map(object)) = document.get("object") else {
+                unreachable!("it was found by it");
+            };
+            for map in [&document, object] {
+                let is_told = map.get("bto").is_some() || map.get("bcc").is_some();
+                assert!(!is_told, "{text}");
+            }
+            page.push_str(&format!("{text} | {url}\n"));
+        }
+    }
+    page
+}
+
 #[tokio::test]
 async fn what_is_not_for_all_goes_through_no_wider_door_and_nobody_is_told_of_the_hidden() {
-    const CAROL: &str = "https://b.test/actors/carol";
-    const DAVE: &str = "https://b.test/actors/dave";
     let net = Net::default();
     let (a, b) = net.two().await;
     for name in ["carol", "dave"] {
         b.create(name).await;
     }
     let (a_delivery, b_delivery) = (net.delivery(&a), net.delivery(&b));
-    let cases: [(&str, Vec<(&str, &str)>); 5] = [
-        ("to all", vec![]),
-        (
-            "to followers",
-            vec![("to", "https://a.test/actors/alice/followers")],
-        ),
-        ("to bob", vec![("to", BOB)]),
-        ("to bob and dave", vec![("to", BOB), ("bcc", DAVE)]),
-        (
-            "to followers, carol hidden",
-            vec![
-                ("to", "https://a.test/actors/alice/followers"),
-                ("bto", CAROL),
-            ],
-        ),
-    ];
-    let mut page = String::new();
     running([(&a, &a_delivery), (&b, &b_delivery)], async {
         for name in ["bob", "carol"] {
             b.node.follow(name, ALICE).await.expect("follows");
@@ -514,9 +529,9 @@ async fn what_is_not_for_all_goes_through_no_wider_door_and_nobody_is_told_of_th
                 .all(|peer| a.phase("alice", Direction::Follower, peer) == Phase::Accepted)
         })
         .await;
-        for (text, addressed) in cases {
+        for (text, addressed) in NOTES {
             let options = PublishOptions::default();
-            let published = a.node.publish("alice", note(text, &addressed), options);
+            let published = a.node.publish("alice", note(text, addressed), options);
             published.await.expect("publishes");
         }
         let is_last_there = || b.notes("carol").iter().any(|text| text.contains("carol"));
@@ -524,39 +539,9 @@ async fn what_is_not_for_all_goes_through_no_wider_door_and_nobody_is_told_of_th
         until_lanes("the queue is empty", &a_delivery, <[_]>::is_empty).await;
     })
     .await;
-    for text in [
-        "to all",
-        "to followers",
-        "to bob",
-        "to bob and dave",
-        "to followers, carol hidden",
-    ] {
-        for (url, document) in net.posted(text) {
-            let Some(Value::Map(object)) = document.get("object") else {
-                unreachable!("it was found by it");
-            };
-            for map in [&document, object] {
-                assert!(
-                    map.get("bto").is_none() && map.get("bcc").is_none(),
-                    "{text}"
-                );
-            }
-            page.push_str(&format!("{text} | {url}\n"));
-        }
-    }
-    insta::assert_snapshot!(page);
-    assert_eq!(
-        b.notes("bob"),
-        [
-            "to all",
-            "to followers",
-            "to bob",
-            "to bob and dave",
-            "to followers, carol hidden"
-        ]
-    );
-    assert_eq!(
-        b.notes("carol"),
-        ["to all", "to followers", "to followers, carol hidden"]
-    );
+    insta::assert_snapshot!(doors(&net));
+    assert_eq!(b.notes("bob"), NOTES.map(|(text, _)| text));
+    assert_eq!(b.notes("dave"), ["to bob and dave"]);
+    let carols = ["to all", "to followers", "to followers and carol"];
+    assert_eq!(b.notes("carol"), carols);
 }

@@ -89,7 +89,7 @@ impl View {
         for (row, _) in rows {
             let period = key(Table::Follower, &[&row[1 + url_hash(authority).len()..]]);
             let follower: Option<Follower> = self.index.row(&period)?;
-            followers.extend(follower.filter(|follower| is_within(follower, &range)));
+            followers.extend(follower.filter(|follower| is_within(follower, range)));
         }
         Ok((followers, next.flatten()))
     }
