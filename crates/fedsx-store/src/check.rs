@@ -228,58 +228,59 @@ impl Check {
                 let key = activity.key.as_deref().filter(|_| proved);
                 self.document(stored, &activity.digest, key, Some(activity))
             }
-            Subject::Control(Control::ProofAttached { digest, key, .. }) => {
-                self.document(stored, digest, Some(key), None)
-            }
-            Subject::Control(Control::Placed { joined, .. }) => {
-                self.joined(offset, joined);
-                Ok(())
-            }
-            Subject::Control(Control::Erased { digest, .. }) => {
-                self.covered.insert(*digest);
-                Ok(())
-            }
-            Subject::Control(Control::Blob(Blob::Kept { digest, media, .. })) => {
-                blob(stored, digest, *media)
-            }
-            Subject::Control(Control::Blob(Blob::Erased { digest, offset, .. })) => {
-                self.covered.insert(payload_of(*offset, digest));
-                Ok(())
-            }
-            Subject::Control(Control::LogWitnessed { witnessed, .. }) => {
-                match witnessed.checkpoint() {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(format!("a kept checkpoint does not hold: {error}")),
-                }
-            }
-            Subject::Control(Control::LogForked { fork, .. }) => match fork.is_proved() {
-                true => Ok(()),
-                false => Err("the evidence against a log proves nothing".to_owned()),
-            },
-            Subject::Control(
-                Control::LogHeld { .. }
-                | Control::PeerGone { .. }
-                | Control::FollowRefused { .. }
-                | Control::FollowTaken { .. }
-                | Control::FollowLost { .. }
-                | Control::Between { .. }
-                | Control::InstanceBlock { .. }
-                | Control::RecoveryPinned { .. }
-                | Control::Equivocation { .. }
-                | Control::Activated { .. }
-                | Control::Role { .. }
-                | Control::TriggerSettled(_)
-                | Control::Admitted { .. }
-                | Control::Trust { .. }
-                | Control::Expired { .. }
-                | Control::Unannounced { .. }
-                | Control::BackfillBegun { .. }
-                | Control::BackfillEnded { .. }
-                | Control::GenesisAdopted { .. },
-            ) => Ok(()),
+            Subject::Control(control) => self.control(offset, stored, control),
         };
         if let Err(what) = outcome {
             self.fault(offset, what);
+        }
+    }
+
+    /// What a control entry says of the journal, and what it holds.
+    fn control(&mut self, offset: u64, stored: &Stored, control: &Control) -> Result<(), String> {
+        match control {
+            Control::ProofAttached { digest, key, .. } => {
+                self.document(stored, digest, Some(key), None)
+            }
+            Control::Placed { joined, .. } => {
+                self.joined(offset, joined);
+                Ok(())
+            }
+            Control::Erased { digest, .. } => {
+                self.covered.insert(*digest);
+                Ok(())
+            }
+            Control::Blob(Blob::Kept { digest, media, .. }) => blob(stored, digest, *media),
+            Control::Blob(Blob::Erased { digest, offset, .. }) => {
+                self.covered.insert(payload_of(*offset, digest));
+                Ok(())
+            }
+            Control::LogWitnessed { witnessed, .. } => match witnessed.checkpoint() {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("a kept checkpoint does not hold: {error}")),
+            },
+            Control::LogForked { fork, .. } => match fork.is_proved() {
+                true => Ok(()),
+                false => Err("the evidence against a log proves nothing".to_owned()),
+            },
+            Control::LogHeld { .. }
+            | Control::PeerGone { .. }
+            | Control::FollowRefused { .. }
+            | Control::FollowTaken { .. }
+            | Control::FollowLost { .. }
+            | Control::Between { .. }
+            | Control::InstanceBlock { .. }
+            | Control::RecoveryPinned { .. }
+            | Control::Equivocation { .. }
+            | Control::Activated { .. }
+            | Control::Role { .. }
+            | Control::TriggerSettled(_)
+            | Control::Admitted { .. }
+            | Control::Trust { .. }
+            | Control::Expired { .. }
+            | Control::Unannounced { .. }
+            | Control::BackfillBegun { .. }
+            | Control::BackfillEnded { .. }
+            | Control::GenesisAdopted { .. } => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@ use super::between::Pair;
 use super::{group, transparency, trigger};
 use crate::blob::{self, Blob};
 use crate::cid::Digest;
+use crate::definition::Kind;
 use crate::entry::{ActorNo, Control, Joined, Role};
 use crate::follow::{Direction, Input};
 use crate::state::{At, KeptBlob, Outcome, Row, Seen, StateError};
@@ -62,15 +63,7 @@ impl Moment<'_> {
                 name,
                 digest,
                 create,
-            } => {
-                // Without its Create there is nothing to read it from.
-                if let Some(seen) = self.state.seen(create)? {
-                    let create = (*create, seen.at);
-                    self.define(Some(authority), (*kind, name, *digest), create, rows);
-                    self.settle(&create.0, Outcome::Activated(self.offset), rows)?;
-                }
-                Ok(())
-            }
+            } => self.activated(authority, (*kind, name, *digest), create, rows),
             Control::Admitted { digest, .. } => {
                 self.settle(digest, Outcome::Admitted(self.offset), rows)
             }
@@ -90,6 +83,22 @@ impl Moment<'_> {
             // On record, for whoever reads the journal.
             Control::GenesisAdopted { .. } => Ok(()),
         }
+    }
+
+    /// What a peer defined is active from here on.
+    fn activated(
+        &self,
+        authority: &str,
+        what: (Kind, &str, Digest),
+        create: &Digest,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        // Without its Create there is nothing to read it from.
+        let Some(seen) = self.state.seen(create)? else {
+            return Ok(());
+        };
+        self.define(Some(authority), what, (*create, seen.at), rows);
+        self.settle(create, Outcome::Activated(self.offset), rows)
     }
 
     /// A second document under one id.
