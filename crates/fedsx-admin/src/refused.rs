@@ -91,7 +91,7 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::TokenRequired => tonic::Code::Unauthenticated,
         Code::NoSuchActor | Code::NotFound | Code::Gone => tonic::Code::NotFound,
         Code::Conflict => tonic::Code::AlreadyExists,
-        Code::KeysUnresolved | Code::QueueFull => tonic::Code::Unavailable,
+        Code::KeysUnresolved | Code::QueueFull | Code::ReadOnly => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
         Code::Equivocation
         | Code::BadSignature

@@ -5,13 +5,13 @@ use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{Control, LogId, Visibility};
 use fedsx_core::key::Signer as _;
 use fedsx_core::refusal::Code;
-use fedsx_core::transparency::{Checkpoint, Frontier, Note, TilePath, bundle, leaf_hash, unbundle};
-use fedsx_core::value::{Map, Value};
+use fedsx_core::transparency::{Checkpoint, Frontier, Note, bundle, leaf_hash, unbundle};
+use fedsx_core::value::Map;
 use fedsx_node::{LogFile, Outcome, PublishOptions, Seen, Verification};
 use fedsx_store::SeqRange;
 use fedsx_store::engine::EngineKind;
 
-use super::{ALICE, BOB, Instance, Net, follow, followed, note};
+use super::{ALICE, BOB, Instance, Net, followed, note};
 
 /// The log of bob.
 const LOG: &str = "https://b.test/actors/bob/log";
