@@ -43,6 +43,7 @@ pub(crate) struct Instance {
     pub(crate) index: usize,
     pub(crate) authority: String,
     options: StoreOptions,
+    delivery: DeliveryOptions,
     dir: TempDir,
     disk: CrashDisk,
     engine: Arc<CrashEngine>,
@@ -90,7 +91,7 @@ pub(crate) enum Crash {
 }
 
 impl Instance {
-    pub(crate) fn new(index: usize, skew_ms: i64) -> Self {
+    pub(crate) fn new(index: usize, skew_ms: i64, delivery: DeliveryOptions) -> Self {
         let authority = format!("i{index}.test");
         let options = StoreOptions {
             engine: EngineKind::Memory,
@@ -103,6 +104,7 @@ impl Instance {
             index,
             authority,
             options,
+            delivery,
             dir: scratch(),
             disk: CrashDisk::default(),
             engine: Arc::default(),
@@ -161,7 +163,7 @@ impl Instance {
         node.take_up_definitions().expect("reads");
         let contacts = Arc::clone(&ports.contacts);
         node.on_contact(move |host| contacts.lock().expect("one thread").push(host.to_owned()));
-        let options = DeliveryOptions::default();
+        let options = self.delivery.clone();
         let outbound = Arc::new(OverNode::new(node.clone(), transport, &options));
         let deliveries = store.deliveries();
         let expander = Expander::new(

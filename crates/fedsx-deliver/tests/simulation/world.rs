@@ -14,10 +14,10 @@ use fedsx_core::canonical::document_bytes;
 use fedsx_core::cid::Digest;
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::Refusal;
-use fedsx_deliver::OverNode;
 use fedsx_deliver::attempt::{self, attempt};
 use fedsx_deliver::fanout::{ExpandError, Expander};
 use fedsx_deliver::outbound::Outbound;
+use fedsx_deliver::{DeliveryOptions, OverNode};
 use fedsx_discovery::client::{Request, TransportError};
 use fedsx_node::{FailedToSay, InboxPost, Published, Receipt, RequestParts, Status};
 use fedsx_store::delivery::Place;
@@ -176,11 +176,22 @@ impl World {
     pub(crate) fn new(seed: u64, marks_apart: bool, is_told: bool) -> Self {
         let mut dice = Dice::new(seed);
         let size = 2 + dice.below(4);
+        let is_impatient = dice.below(2) == 0;
         let mut instances = Vec::new();
         let mut people = Vec::new();
         for index in 0..size {
             let skew_ms = skew(&mut dice);
-            instances.push(Instance::new(index, skew_ms));
+            // In some worlds whoever is away a while is given up on until it shows itself.
+            let options = DeliveryOptions::default();
+            let options = match is_impatient {
+                true => DeliveryOptions {
+                    dormant_after_ms: 60_000,
+                    probe_ms: 120_000,
+                    ..options
+                },
+                false => options,
+            };
+            instances.push(Instance::new(index, skew_ms, options));
             for nth in 0..1 + dice.below(3) {
                 people.push(Person::new(index, nth, dice.below(4) == 0));
             }
@@ -294,7 +305,9 @@ impl World {
             if running.stepper.is_waiting() {
                 ready.push(Step::Write(on));
             }
-            if running.due.expand && running.expander.is_some() {
+            // The scheduler asks for what a host missed when its turn comes.
+            let is_due = running.due.expand || running.deliveries.is_wanted();
+            if is_due && running.expander.is_some() {
                 ready.push(Step::Expand(on));
             }
             let timer = running.scheduler.next_timer();
@@ -358,20 +371,24 @@ impl World {
         let Some(mut expander) = running.expander.take() else {
             return;
         };
-        if expander.is_idle().expect("memory reads") {
+        if expander.is_idle().expect("memory reads") && !running.deliveries.is_wanted() {
             running.expander = Some(expander);
             return;
         }
         let outbound = Arc::clone(&running.outbound);
         let expanded = async move {
             let places = async {
-                let Some(mut chunk) = expander.gather()? else {
-                    return Ok(Vec::new());
-                };
-                if let Some((digest, actors)) = chunk.local.take() {
-                    outbound.place(digest, actors).await?;
+                let mut places = Vec::new();
+                if let Some(mut chunk) = expander.gather()? {
+                    if let Some((digest, actors)) = chunk.local.take() {
+                        outbound.place(digest, actors).await?;
+                    }
+                    places.extend(expander.commit(chunk)?);
                 }
-                Ok(expander.commit(chunk)?)
+                if let Some(found) = expander.find_again()? {
+                    places.extend(expander.queue_again(found)?);
+                }
+                Ok(places)
             };
             let places = places.await;
             Done::Expanded(expander, places)
@@ -461,6 +478,7 @@ impl World {
                 .wake(&host, now_ms)
                 .expect("memory takes all");
             running.due.send = true;
+            running.due.expand = true;
         }
         let outgoing = std::mem::take(&mut *running.ports.outgoing.lock().expect("one thread"));
         let waiting = std::mem::take(&mut *running.ports.waiting.lock().expect("one thread"));
@@ -687,6 +705,7 @@ impl World {
                 let settled = running.scheduler.settle(vec![done], local_ms);
                 settled.expect("memory takes all");
                 running.due.send = true;
+                running.due.expand = true;
             }
             Done::Said(failed, is_more) => {
                 let is_again = failed.any();
