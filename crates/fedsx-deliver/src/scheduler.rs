@@ -108,7 +108,9 @@ impl Scheduler {
         for (host, due_ms) in scheduler.deliveries.hosts_aside()? {
             scheduler.lanes.entry(host).or_default().due_aside(due_ms);
         }
-        let hosts: Vec<_> = scheduler.lanes.keys().cloned().collect();
+        let mut hosts: Vec<_> = scheduler.lanes.keys().cloned().collect();
+        // In an order of its own at each start, no run could be seen again.
+        hosts.sort_unstable();
         for host in hosts {
             scheduler.watched.show(&host, &scheduler.lanes[&host]);
             scheduler.enter(&host);

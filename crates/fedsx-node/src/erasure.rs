@@ -184,6 +184,11 @@ impl Node {
         }
     }
 
+    /// Goes on once with the deletions that something cut off: what [`Node::erase`] does when it begins.
+    pub async fn erase_left(&self) {
+        self.deleted().await;
+    }
+
     /// Erases what an accepted `Delete` takes back. It is accepted whatever comes of this: where that
     /// fails, the walk goes on with it.
     pub(crate) async fn deleted(&self) {

@@ -225,9 +225,11 @@ impl Instance {
             let key = SecretKey { id, kind, secret };
             simulation::leave_key(&running.store, &key).expect("kept");
         };
-        let id = format!("{actor}#ed25519-{number}");
-        let seed = fedsx_core::cid::Digest::of(id.as_bytes());
-        leave(id, KeyKind::Ed25519, seed.as_bytes());
+        for kind in ["ed25519", "log"] {
+            let id = format!("{actor}#{kind}-{number}");
+            let seed = fedsx_core::cid::Digest::of(id.as_bytes());
+            leave(id, KeyKind::Ed25519, seed.as_bytes());
+        }
         if number == 1 {
             leave(format!("{actor}#main-key"), KeyKind::Rsa, RSA);
         }

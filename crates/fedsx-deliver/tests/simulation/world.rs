@@ -78,6 +78,7 @@ enum Done {
     Expanded(Expander<OverNode>, Result<Vec<Place>, ExpandError>),
     Tried(attempt::Done),
     Said(FailedToSay, bool),
+    Erased,
     Acted(Act, Result<Published, Refusal>),
 }
 
@@ -715,6 +716,7 @@ impl World {
                     self.after(5_000, Event::SayAgain(on));
                 }
             }
+            Done::Erased => {}
             Done::Acted(act, outcome) => self.acted(on, &act, outcome),
         }
         Ok(())
@@ -830,7 +832,13 @@ impl World {
         self.instances[on].set_time(self.now_ms);
         match self.instances[on].start(seed, self.marks_apart) {
             Ok(()) => {
-                let view = self.instances[on].up().node.view().applied();
+                let node = self.instances[on].up().node.clone();
+                let view = node.view().applied();
+                let erasing = async move {
+                    node.erase_left().await;
+                    Done::Erased
+                };
+                self.spawn(on, erasing.boxed());
                 self.trace
                     .note(format!("{} i{on} starts with {view}", self.now_ms));
             }
