@@ -7,6 +7,7 @@ use fedsx_admin::proto::{PublishRequest, RotateKeyRequest};
 use fedsx_core::actor::PeerActor;
 use fedsx_core::canonical::document_bytes;
 use fedsx_core::cid::Digest;
+use fedsx_core::http_signature::Scheme;
 use fedsx_core::key::{Ed25519Signer, KeyRecord, rotated};
 use fedsx_core::notation::{Notation, read_document, write};
 use fedsx_core::proof::{self, Presented};
@@ -282,6 +283,7 @@ async fn kill_at_any_instant_of_a_rotation_leaves_a_key_that_signs() {
         let client = a.client().await;
         let rotation = client.rotate_key(RotateKeyRequest {
             name: "alice".to_owned(),
+            rsa: false,
         });
         let note = client.publish(PublishRequest {
             actor: "alice".to_owned(),
@@ -320,4 +322,71 @@ async fn kill_at_any_instant_of_a_rotation_leaves_a_key_that_signs() {
     a.json(["reindex"]);
     a.restart().await;
     assert_eq!(a.state(), live);
+}
+
+/// bob, whose server knows the older scheme alone and keeps the documents of signers, follows alice; every delivery
+/// to it since her RSA key was replaced twice, with the knocks that each took, whether or not it was let in.
+async fn by_main_key(listens: bool) -> Vec<String> {
+    let mut here = Instance::start().await;
+    here.create(&["alice"]);
+    let there = Stranger::start(&["bob"]);
+    there.demand(Scheme::Cavage);
+    there.remember_signers(listens);
+    let follow = activity(
+        &there.actor_url("bob"),
+        1,
+        "Follow",
+        here.actor_url("alice").as_str(),
+    );
+    let answer = here
+        .web()
+        .post("/inbox", there.signed("bob", &follow))
+        .await;
+    answer.taken("accepted");
+    here.delivered().await;
+    let before = there.delivered().len();
+    there.asked();
+    let served = |document: PeerActor| document.rsa_keys[0].key.clone();
+    let first = served(document(&here, "alice").await);
+    for round in 0..2 {
+        let rotated = here.json(["actor", "rotate-key", "alice", "--rsa"]);
+        assert_eq!(
+            rotated["key"]["id"],
+            format!("{}#main-key", here.actor_url("alice"))
+        );
+        here.post("alice", &format!("behind rotation {round}"));
+        here.delivered().await;
+        // What is remembered of the host is gone with the process; which keys there are is not.
+        here.kill();
+        here.restart().await;
+    }
+    assert_ne!(served(document(&here, "alice").await), first);
+    here.post("alice", "by and by");
+    here.delivered().await;
+    assert_eq!(
+        there.delivered().len() - before,
+        5,
+        "two Updates, three notes"
+    );
+    let dead = here.json(["dead-letters"]);
+    assert_eq!(dead.as_array().map(Vec::len), Some(0), "{dead}");
+    here.verify();
+    let asked = there.asked().into_iter();
+    asked
+        .filter(|line| line.starts_with("POST") && line.contains("#main-key"))
+        .map(|line| line.rsplit(' ').next().expect("a word").to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_rsa_alone_and_hears_of_a_rotation_takes_what_is_behind_it() {
+    // The first Update by the key before. The note behind it by that, in vain, and by the new one; and so on.
+    let asked = by_main_key(true).await.join(" ");
+    insta::assert_snapshot!(asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_rsa_alone_and_never_hears_of_a_rotation_keeps_receiving() {
+    let asked = by_main_key(false).await.join(" ");
+    insta::assert_snapshot!(asked);
 }

@@ -49,6 +49,8 @@ struct Host {
     delivered: Vec<Delivered>,
     /// The scheme of the signature without which nothing is served or taken.
     demand: Option<Scheme>,
+    /// The documents of signers that it fetched, where it keeps them, and whether an `Update` makes it fetch again.
+    remembers: Option<(BTreeMap<String, PeerActor>, bool)>,
     asked: Vec<String>,
 }
 
@@ -130,6 +132,12 @@ impl Stranger {
     /// unsigned.
     pub(crate) fn demand(&self, scheme: Scheme) {
         locked(&self.host).demand = Some(scheme);
+    }
+
+    /// It goes by the documents of signers that it fetched once, from now on; an `Update` of one makes it fetch that
+    /// again where it listens.
+    pub(crate) fn remember_signers(&self, listens: bool) {
+        locked(&self.host).remembers = Some((BTreeMap::new(), listens));
     }
 
     /// What was asked for since it demands signatures: the request, by which key, and whether it was let in.
@@ -333,26 +341,57 @@ async fn demanding(
     let let_in = match &presented {
         Some(presented) if presented.scheme() == scheme => {
             let (url, _) = key_id.split_once('#').expect("an actor's key");
-            let signer = Web::new(String::new()).get(url).await;
-            let signer = read_document(Notation::Json, &signer.body, 1 << 20).expect("a document");
-            let signer = PeerActor::parse(&signer).expect("an actor");
+            let signer = signer(&host, url).await;
             let key = match scheme {
                 Scheme::Rfc9421 => {
                     HttpKey::Ed25519(signer.find_key(key_id).expect("there").key.clone())
                 }
                 Scheme::Cavage => HttpKey::Rsa(signer.find_rsa_key(key_id).expect("there").clone()),
             };
-            verify(presented, &head, Some(&body), &key, now_ms()).expect("it verifies");
-            true
+            verify(presented, &head, Some(&body), &key, now_ms()).is_ok()
         }
         _ => false,
     };
     let line = format!("{} {target} {key_id} {let_in}", parts.method);
-    locked(&host).asked.push(line);
+    note(&host, line, &body, let_in);
     match let_in {
         true => next.run(Request::from_parts(parts, body.into())).await,
         false => StatusCode::UNAUTHORIZED.into_response(),
     }
+}
+
+/// Notes a request; who listens to an `Update` fetches its actor again when that signs next.
+fn note(host: &Mutex<Host>, line: String, body: &[u8], let_in: bool) {
+    let mut host = locked(host);
+    host.asked.push(line);
+    let Some((known, true)) = &mut host.remembers else {
+        return;
+    };
+    if let Ok(activity) = read_document(Notation::Json, body, 1 << 20)
+        && let_in
+        && activity.get("type").and_then(Value::as_str) == Some("Update")
+        && let Some(who) = activity.get("actor").and_then(Value::as_str)
+    {
+        known.remove(who);
+    }
+}
+
+/// The document of who signed, fetched unless it is remembered.
+async fn signer(host: &Mutex<Host>, url: &str) -> PeerActor {
+    let known = locked(host)
+        .remembers
+        .as_ref()
+        .and_then(|(known, _)| known.get(url).cloned());
+    if let Some(known) = known {
+        return known;
+    }
+    let signer = Web::new(String::new()).get(url).await;
+    let signer = read_document(Notation::Json, &signer.body, 1 << 20).expect("a document");
+    let signer = PeerActor::parse(&signer).expect("an actor");
+    if let Some((known, _)) = &mut locked(host).remembers {
+        known.insert(url.to_owned(), signer.clone());
+    }
+    signer
 }
 
 async fn actor(Path(name): Path<String>, State(host): Shared) -> Response {

@@ -173,16 +173,18 @@ impl Actors for Service {
         &self,
         request: Request<RotateKeyRequest>,
     ) -> Result<Response<RotateKeyResponse>, Status> {
-        let name = request.into_inner().name;
+        let RotateKeyRequest { name, rsa } = request.into_inner();
         let rotated = async {
-            let actor = named(&self.node, &name)?;
-            self.node.rotate_key(&actor.name).await
+            let name = named(&self.node, &name)?.name;
+            Ok(match rsa {
+                true => to_proto::main_key_rotation(self.node.rotate_main_key(&name).await?),
+                false => to_proto::rotation(self.node.rotate_key(&name).await?),
+            })
         };
-        let rotation = rotated.await.map_err(|refusal| status(&refusal))?;
-        Ok(Response::new(RotateKeyResponse {
-            key: Some(to_proto::key(&rotation.key)),
-            published: Some(to_proto::published(rotation.published)),
-        }))
+        let rotated: Result<_, Refusal> = rotated.await;
+        rotated
+            .map(Response::new)
+            .map_err(|refusal| status(&refusal))
     }
 
     async fn commit_recovery(

@@ -11,6 +11,7 @@ use fedsx_core::notation::Notation;
 use fedsx_core::refusal::Refusal;
 use fedsx_core::registry::{Active, Registry};
 use fedsx_core::state::Actor;
+use fedsx_node::{MainKeyRotation, Rotation};
 use fedsx_store::{Stored, View};
 
 use crate::deliveries::{DeadLetter, Lane};
@@ -161,6 +162,28 @@ pub(crate) fn key(key: &KeyRecord) -> proto::Key {
         superseded_ms: key.superseded_ms,
         superseded_by: key.superseded_by.clone().unwrap_or_default(),
         ..proto::Key::default()
+    }
+}
+
+/// A rotation of the key that signs documents.
+pub(crate) fn rotation(done: Rotation) -> proto::RotateKeyResponse {
+    proto::RotateKeyResponse {
+        key: Some(key(&done.key)),
+        published: Some(published(done.published)),
+        rsa: None,
+    }
+}
+
+/// A rotation of the RSA key.
+pub(crate) fn main_key_rotation(done: MainKeyRotation) -> proto::RotateKeyResponse {
+    proto::RotateKeyResponse {
+        key: None,
+        published: Some(published(done.published)),
+        rsa: Some(proto::RsaKey {
+            id: done.key_id,
+            pem: done.pem,
+            former_until_ms: done.former_until_ms,
+        }),
     }
 }
 

@@ -323,6 +323,9 @@ pub(crate) enum Actor {
     RotateKey {
         /// Its name
         name: String,
+        /// The RSA key instead, by which servers that know no other tell who sends
+        #[arg(long)]
+        rsa: bool,
     },
     /// An actor's keys, and the hosts that are known to go by a superseded one
     Keys {
@@ -500,6 +503,7 @@ mod tests {
         "actor role alice +definer",
         "actor role alice -definer",
         "actor rotate-key alice",
+        "actor rotate-key alice --rsa",
         "actor keys alice",
         "actor recovery-key create alice --out F",
         "actor recovery-key use alice --key F --out G",

@@ -304,6 +304,11 @@ impl Running {
             Ok(())
         });
         let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
+        self.tasks.worker("old keys", async move {
+            node.drop_former_keys(stop).await;
+            Ok(())
+        });
+        let (stop, node) = (self.tasks.workers.clone(), self.node.clone());
         self.tasks.worker("erasures", async move {
             node.erase(stop).await;
             Ok(())

@@ -21,7 +21,6 @@ use crate::entry::{
 };
 use crate::export::Between;
 use crate::follow::{Direction, Input, Times, Which};
-use crate::key::KeyRecord;
 use crate::state::{Actor, At, Defined, Deleted, Row, Seen, State, StateError};
 
 use between::Pair;
@@ -228,13 +227,11 @@ impl Moment<'_> {
                     document: at,
                     gone_ms: None,
                     is_read_only: false,
+                    former_rsa: None,
                 }));
                 Ok(())
             }
-            Effect::ActorUpdated {
-                manual_approval,
-                keys,
-            } => self.updated(&activity.actor, *manual_approval, keys, at, rows),
+            Effect::ActorUpdated { .. } => self.updated(&activity.actor, effect, at, rows),
             Effect::Follow { .. } => self.follow(activity, effect, rows),
             Effect::Accept { follow } => {
                 self.answer(follow, Input::Accept(which(follow)), rows)?;
@@ -310,16 +307,24 @@ impl Moment<'_> {
     fn updated(
         &self,
         actor: &str,
-        manual_approval: bool,
-        keys: &[KeyRecord],
+        effect: &Effect,
         at: At,
         rows: &mut Vec<Row>,
     ) -> Result<(), StateError> {
+        let Effect::ActorUpdated {
+            manual_approval,
+            keys,
+            former_rsa,
+        } = effect
+        else {
+            return Ok(());
+        };
         let before = self.state.actor_by_url(actor)?;
         rows.extend(before.map(|actor| {
             Row::Actor(Actor {
-                manual_approval,
-                keys: keys.to_vec(),
+                manual_approval: *manual_approval,
+                keys: keys.clone(),
+                former_rsa: former_rsa.clone(),
                 document: at,
                 // What an imported log says of itself is older than the import; any other change comes of one who may.
                 is_read_only: false,

@@ -17,7 +17,7 @@ use crate::backfill::Mode;
 use crate::cid::Digest;
 use crate::definition::Kind;
 use crate::group::{Announcing, Post, ToAnnounce};
-use crate::key::KeyRecord;
+use crate::key::{FormerRsa, KeyRecord};
 use crate::notation::Notation;
 use crate::trigger::Derived;
 
@@ -226,6 +226,9 @@ pub enum Effect {
         /// Its signing keys from here on, current and superseded.
         #[n(1)]
         keys: Vec<KeyRecord>,
+        /// The RSA keys that it had before its present one, for as long as they are of use.
+        #[n(2)]
+        former_rsa: Option<Vec<FormerRsa>>,
     },
     /// `Announce` by a local group of what it received.
     #[n(17)]

@@ -12,7 +12,7 @@ mod recovery;
 mod rsa;
 
 pub use recovery::{Commitment, RecoveryKey};
-pub use rsa::{RsaKeyError, RsaPublicKey, spki_to_pem};
+pub use rsa::{FormerRsa, RsaKeyError, RsaPublicKey, spki_to_pem};
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -28,6 +28,10 @@ pub const BLOB_BYTES: usize = 256 << 10;
 pub const BLOBS: u64 = 16;
 /// Keys in one actor document, superseded ones included: more are not looked at, nor made.
 pub const KEYS: usize = 256;
+/// How long an RSA key that was replaced is shown to hosts that may go by it, milliseconds.
+pub const FORMER_RSA_MS: i64 = 7 * 24 * 3_600_000;
+/// Such keys of one actor: a request may be shown each of them.
+pub const FORMER_RSA_KEYS: usize = 3;
 /// Equivocations of one actor of which the evidence is kept.
 pub const EVIDENCE_PER_ACTOR: usize = 100;
 /// An `Undo` that arrives before its `Follow` is remembered this long, milliseconds.

@@ -16,7 +16,7 @@ use crate::definition::Kind;
 use crate::entry::{Activity, ActorNo, Effect, Joined, LogId, Role};
 use crate::follow::{Direction, Owed, Partial, Relation};
 use crate::group::{Post, Standing, ToAnnounce};
-use crate::key::KeyRecord;
+use crate::key::{FormerRsa, KeyRecord};
 use crate::transparency::{Completed, Fork, Frontier, Witnessed};
 use crate::trust::Trust;
 
@@ -68,6 +68,9 @@ pub struct Actor {
     /// Whether it publishes nothing, because its log may be an old copy.
     #[cbor(n(8), default)]
     pub is_read_only: bool,
+    /// The RSA keys that it had before its present one, the newest last; also those that are of no use any more.
+    #[n(9)]
+    pub former_rsa: Option<Vec<FormerRsa>>,
 }
 
 impl Actor {

@@ -28,7 +28,7 @@ mod signing;
 
 pub use error::TransportError;
 pub use names::{NameLookup, SystemNames};
-pub use signing::{SignRequests, Unsent, Unsigned};
+pub use signing::{OlderKey, SignRequests, Unsent, Unsigned};
 
 /// Redirects followed on one GET.
 pub const REDIRECTS: usize = 3;

@@ -86,6 +86,7 @@ impl Node {
                 },
                 gone_ms: None,
                 is_read_only: false,
+                former_rsa: None,
             };
             let create = Map::from([
                 ("type", Value::from("Create")),

@@ -12,7 +12,7 @@ use fedsx_core::actor::{
 };
 use fedsx_core::context;
 use fedsx_core::entry::{ActorNo, Effect};
-use fedsx_core::key::{Ed25519Signer, KeyRecord, PublicKey};
+use fedsx_core::key::{Ed25519Signer, FormerRsa, KeyRecord, PublicKey};
 use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
@@ -52,6 +52,8 @@ pub(crate) struct Amended {
     pub(crate) document: Map,
     /// The Ed25519 keys, current and superseded.
     pub(crate) keys: Vec<KeyRecord>,
+    /// The RSA keys that it listed before, the newest last.
+    pub(crate) former_rsa: Option<Vec<FormerRsa>>,
 }
 
 /// The `Update` that a change goes with.
@@ -150,6 +152,7 @@ impl Node {
         let own = Effect::ActorUpdated {
             manual_approval: manual_approval.and_then(Value::as_bool) == Some(true),
             keys: amended.keys.clone(),
+            former_rsa: amended.former_rsa.clone(),
         };
         let document = Map::from([
             ("type", Value::from("Update")),
@@ -186,6 +189,7 @@ impl Node {
         Ok(Amended {
             document: document.map_err(fault::read)?,
             keys: actor.keys,
+            former_rsa: actor.former_rsa,
         })
     }
 

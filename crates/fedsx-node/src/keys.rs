@@ -2,8 +2,7 @@
 //! replaces says so.
 //!
 //! Invariant: wherever the process ends, the vault holds the key that the actor's row names. A key that no `Update`
-//! told of is taken by the next rotation. Deliberately absent: the RSA key, which is replaced by a recovery alone
-//! (`recovery`). Design, section 6.
+//! told of is taken by the next rotation. Deliberately absent: the RSA key (`main_key`). Design, section 6.
 
 use std::sync::{Arc, PoisonError};
 

@@ -98,6 +98,8 @@ impl Node {
             amended.document.insert(COMMITS, next.as_str());
             list_rsa_key(&mut amended.document, &actor.url, &rsa_pem);
             list_log_key(&mut amended.document, &actor.url, &log_key_id, &log_key);
+            // They may be in others' hands, as the one that is replaced.
+            amended.former_rsa = None;
             begun = amended.keys.last().cloned();
             Ok(())
         };
@@ -107,7 +109,7 @@ impl Node {
     }
 
     /// A further RSA key of an actor in the vault, durable: PEM of its public half.
-    async fn make_rsa(&self, actor: &str) -> Result<String, Refusal> {
+    pub(crate) async fn make_rsa(&self, actor: &str) -> Result<String, Refusal> {
         let (vault, id) = (Arc::clone(&self.0.vault), rsa_key_id(actor));
         let made = self.aside(move || vault.renew_rsa(&id));
         match made.await {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use fedsx_core::actor::{InstanceActor, ed25519_key_id, list_log_key, log_key_id, rsa_key_id};
 use fedsx_core::address::Instance;
+use fedsx_core::cid::Digest;
 use fedsx_core::http_signature::{Scheme, SignedHeaders, sign_cavage, sign_rfc9421_with};
-use fedsx_core::key::{Ed25519Signer, KeyRecord, RsaPublicKey, spki_to_pem};
+use fedsx_core::key::{Ed25519Signer, KeyRecord, RsaPublicKey, RsaSigner as _, spki_to_pem};
 use fedsx_core::refusal::Refusal;
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
-use fedsx_discovery::client::{SignRequests, Unsent, Unsigned};
+use fedsx_discovery::client::{OlderKey, SignRequests, Unsent, Unsigned};
 use fedsx_discovery::clock::Clock;
 use fedsx_store::View;
 use fedsx_store::vault::{RsaKey, Vault, VaultError};
@@ -57,6 +58,39 @@ impl Rsa {
     }
 }
 
+impl Signatory {
+    /// The RSA keys by which hosts may go, while there are several: first the one before the present one, which a
+    /// host takes until it has heard of that, and last those that are older yet.
+    fn rsa_keys(&self) -> Result<Vec<OlderKey>, Unsigned> {
+        let Rsa::Of { actor, vault, .. } = &self.rsa else {
+            return Ok(Vec::new());
+        };
+        let now_ms = (self.clock)();
+        let former = actor.former_rsa.iter().flatten().rev();
+        let mut keys = Vec::new();
+        for former in former.filter(|key| now_ms < key.until_ms) {
+            let key = vault.rsa(&rsa_key_id(&actor.url), &former.spki);
+            keys.extend(key.map_err(|error| Unsigned::Key(error.to_string()))?);
+        }
+        if !keys.is_empty() {
+            keys.insert(1, self.rsa.key()?);
+        }
+        Ok(keys.into_iter().map(|key| self.by(key)).collect())
+    }
+
+    fn by(&self, key: Arc<RsaKey>) -> OlderKey {
+        OlderKey {
+            id: key.key_id().to_owned(),
+            fingerprint: Digest::of(key.spki()),
+            signer: Arc::new(Self {
+                ed25519: Arc::clone(&self.ed25519),
+                rsa: Rsa::AtHand(key),
+                clock: Arc::clone(&self.clock),
+            }),
+        }
+    }
+}
+
 impl SignRequests for Signatory {
     fn sign(&self, scheme: Scheme, request: &Unsent<'_>) -> Result<SignedHeaders, Unsigned> {
         let Unsent {
@@ -76,6 +110,14 @@ impl SignRequests for Signatory {
                 now_ms.div_euclid(1_000),
             )?,
             Scheme::Cavage => sign_cavage(method, url, body, fields, &*self.rsa.key()?, now_ms)?,
+        })
+    }
+
+    fn older_keys(&self) -> Vec<OlderKey> {
+        self.rsa_keys().unwrap_or_else(|error| {
+            // The present one goes without them.
+            tracing::error!(%error, "keys that were replaced can't be had");
+            Vec::new()
         })
     }
 }

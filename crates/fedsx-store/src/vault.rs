@@ -197,6 +197,10 @@ impl Vault {
         replace(&self.files, &name, &sealed).map_err(|error| VaultError::io(&name, error))
     }
 
+    fn remove(&self, key_id: &str) -> Result<(), VaultError> {
+        remove(&self.files, &name_of(key_id))
+    }
+
     fn load(&self, name: &str) -> Result<Option<Vec<u8>>, VaultError> {
         read(&self.files, name, FILE_BYTES_MAX).map_err(|error| VaultError::io(name, error))
     }
@@ -217,9 +221,13 @@ impl fmt::Debug for Vault {
 /// Removes the key of that id from a data directory that nobody has open, if there is one, durably.
 pub(crate) fn remove_key(dir: &Path, key_id: &str) -> Result<(), VaultError> {
     let name = name_of(key_id);
-    let failed = |error| VaultError::io(&name, error);
-    let files = Directory::open(dir.join(KEYS)).map_err(failed)?;
-    match files.remove(&name) {
+    let files = Directory::open(dir.join(KEYS)).map_err(|error| VaultError::io(&name, error))?;
+    remove(&files, &name)
+}
+
+fn remove(files: &Directory, name: &str) -> Result<(), VaultError> {
+    let failed = |error| VaultError::io(name, error);
+    match files.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
         _ => files.sync_dir().map_err(failed),
     }

@@ -46,7 +46,7 @@ pub(crate) async fn run(global: &Global, command: Actor) -> anyhow::Result<()> {
         Actor::Move(pair) => moved(global, pair).await,
         Actor::Delete { name, confirm } => delete(global, name, &confirm).await,
         Actor::Role { name, change } => role(global, name, &change).await,
-        Actor::RotateKey { name } => keys::rotate(global, name).await,
+        Actor::RotateKey { name, rsa } => keys::rotate(global, name, rsa).await,
         Actor::Keys { name } => keys::list(global, name).await,
         Actor::RecoveryKey(command) => recovery::run(global, command).await,
         Actor::Export(export) => super::transfer::export(global, export).await,

@@ -349,9 +349,11 @@ impl Check {
                 keys,
                 url: self.actor.clone(),
             },
+            // Of what it had before, no secret comes along.
             false => Effect::ActorUpdated {
                 manual_approval,
                 keys,
+                former_rsa: None,
             },
         };
         Ok((effect, revealed))

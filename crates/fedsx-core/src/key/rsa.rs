@@ -13,6 +13,7 @@ use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use minicbor::{Decode, Encode};
 
 /// The longest PEM text looked at, bytes; a key of 8192 bits takes about 1,500.
 const PEM_BYTES: usize = 8_192;
@@ -100,6 +101,17 @@ impl RsaPublicKey {
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.key.verify_sig(message, signature).is_ok()
     }
+}
+
+/// An RSA key that an actor had before: requests to servers that may still go by it are signed with it for a while.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct FormerRsa {
+    /// Its public half, SubjectPublicKeyInfo DER.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub spki: Vec<u8>,
+    /// Until when it is of use, Unix milliseconds, exclusive.
+    #[n(1)]
+    pub until_ms: i64,
 }
 
 impl PartialEq for RsaPublicKey {

@@ -2,12 +2,16 @@
 //! scheme, and which of the two it took is remembered.
 //!
 //! Invariant: a request is signed for the URL it is sent to, so that a redirect is signed anew; a host is asked
-//! twice at most. Deliberately absent: keys. Whoever signs ([`SignRequests`]) is handed in.
+//! once for each key that it may go by, and remembered is which one it took: an actor's key of the older scheme has
+//! one id for ever, and a host that has not heard of a new one goes by the one before. Deliberately absent: keys.
+//! Whoever signs ([`SignRequests`]) is handed in.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fedsx_core::address::Origin;
+use fedsx_core::cid::Digest;
 use fedsx_core::http_signature::{Scheme, SignError, SignedHeaders};
 use http::{HeaderMap, Method, StatusCode};
 use quick_cache::sync::Cache;
@@ -30,6 +34,23 @@ pub trait SignRequests: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Unsigned`].
     fn sign(&self, scheme: Scheme, request: &Unsent<'_>) -> Result<SignedHeaders, Unsigned>;
+
+    /// The keys of the older scheme by which hosts may go, in the order in which they are shown to one of which
+    /// nothing is known; none where there is but one, as which [`SignRequests::sign`] signs.
+    fn older_keys(&self) -> Vec<OlderKey> {
+        Vec::new()
+    }
+}
+
+/// One of several keys that go by one id.
+#[derive(Clone, Debug)]
+pub struct OlderKey {
+    /// That id.
+    pub id: String,
+    /// What tells it from the others.
+    pub fingerprint: Digest,
+    /// Signs with it.
+    pub signer: Arc<dyn SignRequests>,
 }
 
 /// What of a request is signed.
@@ -79,19 +100,26 @@ impl Request {
     }
 }
 
-/// Which hosts take the older scheme alone, and until when that is believed.
+/// Which hosts take the older scheme alone, and until when that is believed; and which key of it they took, by host
+/// and id.
 #[derive(Debug)]
-pub(super) struct Schemes(Cache<String, Instant>);
+pub(super) struct Schemes {
+    older: Cache<String, Instant>,
+    keys: Cache<(String, String), Digest>,
+}
 
 impl Default for Schemes {
     fn default() -> Self {
-        Self(Cache::new(HOSTS))
+        Self {
+            older: Cache::new(HOSTS),
+            keys: Cache::new(HOSTS),
+        }
     }
 }
 
 impl Schemes {
     fn of(&self, host: &str) -> Scheme {
-        match self.0.get(host) {
+        match self.older.get(host) {
             Some(until) if Instant::now() < until => Scheme::Cavage,
             _ => Scheme::Rfc9421,
         }
@@ -99,9 +127,9 @@ impl Schemes {
 
     fn remember(&self, host: String, scheme: Scheme) {
         match scheme {
-            Scheme::Cavage => self.0.insert(host, Instant::now() + REMEMBERED),
+            Scheme::Cavage => self.older.insert(host, Instant::now() + REMEMBERED),
             Scheme::Rfc9421 => {
-                self.0.remove(&host);
+                self.older.remove(&host);
             }
         }
     }
@@ -117,8 +145,7 @@ impl GuardedClient {
             return self.ask(url, request, request.headers.clone()).await;
         };
         let scheme = self.schemes.of(&host);
-        let headers = request.headers_for(url.as_str(), scheme)?;
-        let told = self.ask(url, request, headers).await?;
+        let told = self.knock(url, request, &host, scheme).await?;
         if !told.refuses_signature() {
             return Ok(told);
         }
@@ -126,14 +153,13 @@ impl GuardedClient {
             Scheme::Rfc9421 => Scheme::Cavage,
             Scheme::Cavage => Scheme::Rfc9421,
         };
-        let headers = match request.headers_for(url.as_str(), other) {
-            Ok(headers) => headers,
-            Err(error) => {
+        let again = match self.knock(url, request, &host, other).await {
+            Err(TransportError::Unsigned(error)) => {
                 tracing::debug!(host, %error, "no second knock");
                 return Ok(told);
             }
+            again => again?,
         };
-        let again = self.ask(url, request, headers).await?;
         if again.refuses_signature() {
             // Not for the scheme, then; what it said to the usual one is the answer.
             return Ok(told);
@@ -143,6 +169,42 @@ impl GuardedClient {
             self.schemes.remember(host, other);
         }
         Ok(again)
+    }
+
+    /// Asks in one scheme, by each key of it that the host may go by until it takes one.
+    async fn knock(
+        &self,
+        url: &Url,
+        request: &Request,
+        host: &str,
+        scheme: Scheme,
+    ) -> Result<Hop, TransportError> {
+        let several = match (&request.signed_by, scheme) {
+            (Some(signer), Scheme::Cavage) => signer.older_keys(),
+            _ => Vec::new(),
+        };
+        let Some(first) = several.first() else {
+            let headers = request.headers_for(url.as_str(), scheme)?;
+            return self.ask(url, request, headers).await;
+        };
+        let which = (host.to_owned(), first.id.clone());
+        let taken = self.schemes.keys.get(&which);
+        let is_taken = |key: &&OlderKey| taken.as_ref() == Some(&key.fingerprint);
+        let (known, others): (Vec<_>, Vec<_>) = several.iter().partition(is_taken);
+        let mut refused = None;
+        for key in known.into_iter().chain(others) {
+            let signed = request.clone().signed_by(Arc::clone(&key.signer));
+            let headers = signed.headers_for(url.as_str(), scheme)?;
+            let told = self.ask(url, request, headers).await?;
+            if !told.refuses_signature() {
+                if told.is_taken() {
+                    self.schemes.keys.insert(which, key.fingerprint);
+                }
+                return Ok(told);
+            }
+            refused.get_or_insert(told);
+        }
+        Ok(refused.expect("each of them refused"))
     }
 }
 

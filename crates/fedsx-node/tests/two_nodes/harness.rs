@@ -14,7 +14,7 @@ use fedsx_core::cid::{Cid, Digest};
 use fedsx_core::entry::{ActorNo, Control, LogId};
 use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::http_signature::{Scheme, sign_rfc9421, sign_rfc9421_with};
-use fedsx_core::key::{Ed25519Signer, PublicKey, Signer};
+use fedsx_core::key::{Ed25519Signer, PublicKey, RsaPublicKey, Signer};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::proof;
 use fedsx_core::reader::Reader;
@@ -556,6 +556,12 @@ impl Instance {
 
     pub(crate) fn signed_by(&self, name: &str, document: &Map) -> Map {
         self.resign(name, document)
+    }
+
+    /// Whether an RSA key is at rest.
+    pub(crate) fn has_rsa(&self, key_id: &str, key: &RsaPublicKey) -> bool {
+        let found = self.store.vault().rsa(key_id, key.as_spki_der());
+        found.expect("reads").is_some()
     }
 
     /// What a rotation leaves that was cut off before its `Update`.

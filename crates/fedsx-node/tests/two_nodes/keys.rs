@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use fedsx_core::actor::PeerActor;
+use fedsx_core::actor::{PeerActor, RsaRecord};
 use fedsx_core::canonical::document_bytes;
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::LogId;
 use fedsx_core::key::Signer;
+use fedsx_core::limits::{FORMER_RSA_KEYS, FORMER_RSA_MS};
 use fedsx_core::proof::{self, Presented};
 use fedsx_core::refusal::Code;
 use fedsx_core::time::{format_rfc3339_ms, parse_rfc3339_ms};
@@ -297,4 +298,36 @@ async fn a_key_that_can_t_be_asked_for_now_may_come_again() {
     net.pass(Duration::from_secs(6));
     let taken = a.receive(None, &posted).await.expect("taken");
     assert_eq!(taken.status, Status::Accepted);
+}
+
+#[tokio::test]
+async fn a_replaced_rsa_key_is_dropped_after_seven_days_and_not_before() {
+    let net = Net::default();
+    let a = net.instance("a.example", EngineKind::Memory);
+    a.create("alice", false).await;
+    let listed = || document(&a, "alice").rsa_keys[0].clone();
+    let is_here = |key: &RsaRecord| a.has_rsa(&key.id, &key.key);
+    let first = listed();
+    let rotation = a.node.rotate_main_key("alice").await.expect("rotated");
+    let second = listed();
+    assert_eq!(second.key.to_pem(), rotation.pem);
+    assert_eq!((&second.id, second.key == first.key), (&first.id, false));
+    // A further change of the document keeps what is on record.
+    a.node.rotate_key("alice").await.expect("rotated");
+    net.pass(Duration::from_millis(FORMER_RSA_MS.unsigned_abs()) - Duration::from_mins(1));
+    a.node.drop_useless_keys().expect("drops nothing");
+    assert!(is_here(&first) && is_here(&second));
+
+    net.pass(Duration::from_mins(1));
+    assert!(a.node.now_ms() >= rotation.former_until_ms);
+    a.node.drop_useless_keys().expect("drops");
+    assert!(!is_here(&first) && is_here(&second));
+    a.node.drop_useless_keys().expect("drops nothing");
+
+    for _ in 0..FORMER_RSA_KEYS {
+        a.node.rotate_main_key("alice").await.expect("rotated");
+    }
+    let refused = a.node.rotate_main_key("alice").await;
+    assert_eq!(refused.expect_err("too often").code, Code::Conflict);
+    a.close_and_compare();
 }

@@ -140,6 +140,22 @@ impl Vault {
         Ok(None)
     }
 
+    /// Drops the RSA key of that id and public half, durably, where it is here.
+    ///
+    /// # Errors
+    /// [`VaultError`]; then it may still be here.
+    pub fn drop_rsa(&self, key_id: &str, spki: &[u8]) -> Result<(), VaultError> {
+        let _alone = self.lock();
+        for place in [beside(key_id, spki), key_id.to_owned()] {
+            let found = self.rsa_at(&place, key_id)?;
+            if found.is_some_and(|key| key.spki == spki) {
+                self.remove(&place)?;
+                self.rsa.forget(&place);
+            }
+        }
+        Ok(())
+    }
+
     fn rsa_at(&self, place: &str, key_id: &str) -> Result<Option<Arc<RsaKey>>, VaultError> {
         if let Some(key) = self.rsa.find(place) {
             return Ok(Some(key));

@@ -10,13 +10,29 @@ use crate::commands::connect::connect;
 use crate::failure::Failure;
 use crate::output::{clean, published_value, stdout};
 
-pub(super) async fn rotate(global: &Global, name: String) -> anyhow::Result<()> {
+pub(super) async fn rotate(global: &Global, name: String, rsa: bool) -> anyhow::Result<()> {
     let client = connect(global).await?;
-    let request = proto::RotateKeyRequest { name: name.clone() };
+    let request = proto::RotateKeyRequest {
+        name: name.clone(),
+        rsa,
+    };
     let answer = client.rotate_key(request).await.map_err(Failure::from)?;
-    let key = answer.key.context("the server sent no key")?;
     let published = answer.published.context("the server sent no activity")?;
     let mut value = published_value(&published);
+    if rsa {
+        let key = answer.rsa.context("the server sent no key")?;
+        value.insert("key", rsa_value(&key));
+        stdout(global.output).one(&value, || {
+            format!(
+                "{name} has another {} from here on\n  servers that may still go by the one before are shown that \
+                 until {}",
+                fragment(&key.id),
+                format_rfc3339_ms(key.former_until_ms)
+            )
+        })?;
+        return Ok(());
+    }
+    let key = answer.key.context("the server sent no key")?;
     value.insert("key", key_value(&key));
     stdout(global.output).one(&value, || {
         format!(
@@ -63,6 +79,14 @@ pub(super) fn key_value(key: &proto::Key) -> Map {
     value.insert("holders", holders);
     value.insert("unexpanded", key.unexpanded);
     value
+}
+
+fn rsa_value(key: &proto::RsaKey) -> Map {
+    Map::from([
+        ("id", &*key.id),
+        ("publicKeyPem", &*key.pem),
+        ("formerUntil", &*format_rfc3339_ms(key.former_until_ms)),
+    ])
 }
 
 fn page(keys: &[proto::Key]) -> String {

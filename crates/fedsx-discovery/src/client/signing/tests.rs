@@ -196,3 +196,104 @@ async fn a_redirect_is_signed_anew() {
     let asked = ["GET /moved Some(Rfc9421)", "GET /there Some(Rfc9421)"];
     assert_eq!(host.asked(), asked);
 }
+
+/// An actor of whose RSA keys a host may go by one or another.
+#[derive(Debug)]
+struct Rotated;
+
+/// A key of that name, whose signature is its name.
+#[derive(Debug)]
+struct Named(&'static str);
+
+impl RsaSigner for Named {
+    fn key_id(&self) -> &str {
+        MainKey.key_id()
+    }
+
+    fn sign(&self, _: &[u8]) -> Option<Vec<u8>> {
+        Some(self.0.into())
+    }
+}
+
+impl SignRequests for Named {
+    fn sign(&self, _: Scheme, request: &Unsent<'_>) -> Result<SignedHeaders, Unsigned> {
+        let Unsent { method, url, .. } = *request;
+        Ok(sign_cavage(method, url, None, &[], self, 0)?)
+    }
+}
+
+impl SignRequests for Rotated {
+    fn sign(&self, scheme: Scheme, request: &Unsent<'_>) -> Result<SignedHeaders, Unsigned> {
+        Alice { has_rsa: false }.sign(scheme, request)
+    }
+
+    fn older_keys(&self) -> Vec<OlderKey> {
+        let key = |name: &'static str| OlderKey {
+            id: MainKey.key_id().to_owned(),
+            fingerprint: Digest::of(name.as_bytes()),
+            signer: Arc::new(Named(name)),
+        };
+        ["former", "present", "ancient"]
+            .into_iter()
+            .map(key)
+            .collect()
+    }
+}
+
+/// A host that goes by the key of one name, and by which names it was asked.
+#[derive(Clone, Default)]
+struct ByName {
+    goes_by: Arc<Mutex<&'static str>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+async fn answer_by_name(State(host): State<ByName>, asked: Asked) -> Told {
+    let signature = asked.headers()["signature"].to_str().expect("text");
+    // In Base64.
+    let names = [
+        ("former", "Zm9ybWVy"),
+        ("present", "cHJlc2VudA=="),
+        ("ancient", "YW5jaWVudA=="),
+    ];
+    let known = names.iter().find(|(_, text)| signature.contains(text));
+    let name = known.map_or("rfc9421", |(name, _)| name);
+    host.asked
+        .lock()
+        .expect("no panic inside")
+        .push(name.to_owned());
+    match name == *host.goes_by.lock().expect("no panic inside") {
+        true => "taken".into_response(),
+        false => StatusCode::UNAUTHORIZED.into_response(),
+    }
+}
+
+#[tokio::test]
+async fn each_key_that_a_host_may_go_by_is_shown_until_it_takes_one_and_that_is_remembered() {
+    let host = ByName::default();
+    let router = Router::new()
+        .fallback(answer_by_name)
+        .with_state(host.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server that ends with its test"
+    )]
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = client();
+    let asked = async |goes_by| {
+        *host.goes_by.lock().expect("no panic inside") = goes_by;
+        let url = format!("http://{address}/inbox");
+        let request = Request::get(url, "*/*", BodyLimit::Refuse(1_000));
+        let answer = client.send(request.signed_by(Arc::new(Rotated))).await;
+        let is_taken = answer.expect("an answer").status.is_success();
+        let asked = std::mem::take(&mut *host.asked.lock().expect("no panic inside"));
+        (asked.join(" "), is_taken)
+    };
+    let mut told = Vec::new();
+    for goes_by in ["former", "former", "present", "present", "ancient", "none"] {
+        told.push(format!("{goes_by}: {:?}", asked(goes_by).await));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
