@@ -177,3 +177,79 @@ async fn nothing_comes_from_or_goes_to_a_blocked_actor_and_another_of_its_host_i
     arrived(&b, "bob", &heard).await;
     a.verify();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_one_actor_blocks_is_shut_out_for_that_one_alone() {
+    let (mut a, b) = befriended().await;
+    a.create(&["anna"]);
+    a.follow("anna", &b.handle("bob"));
+    b.follow("bob", &a.handle("anna"));
+    b.follow("bea", &a.handle("alice"));
+    a.following("anna", 1).await;
+    a.followers("anna", 1).await;
+    a.followers("alice", 2).await;
+
+    let host = b.authority();
+    let block = |of: &str, host: &str| a.cli(["block", of, "--host", host]);
+    assert_eq!(
+        a.json(["block", "alice", "--host", &host])["blocked"],
+        *host
+    );
+    block("alice", &host).refused(1);
+    block("alice", &a.authority()).refused(1);
+    block("nobody", &host).refused(1);
+    let listed = a.json(["host", "list", "--of", "alice"]);
+    assert_eq!(listed[0]["host"], *host);
+    for none in [
+        a.json(["host", "list", "--of", "anna"]),
+        a.json(["host", "list"]),
+    ] {
+        assert_eq!(none.as_array().map(Vec::len), Some(0), "{none}");
+    }
+    // Both follows of alice end on both sides, and those of anna stand.
+    let left = [
+        (&a, "alice", 0),
+        (&a, "anna", 1),
+        (&b, "bea", 0),
+        (&b, "bob", 1),
+    ];
+    for (instance, name, count) in left {
+        instance.following(name, count).await;
+        instance.followers(name, count).await;
+    }
+
+    // In her inbox: 403. In the one that is shared: left out.
+    let follow = b.follow("bob", &a.actor_url("alice"));
+    let letter = given_up(&b, &follow).await;
+    let answer = letter["answer"].as_str().expect("an answer");
+    assert!(answer.contains("\"code\":\"blocked\""), "{letter}");
+    let to = ["--to", &a.actor_url("alice")];
+    let direct = b.json(["post", "bob", "not for her", to[0], to[1]]);
+    let direct = direct["cid"].as_str().expect("a CID").to_owned();
+    assert_eq!(given_up(&b, &direct).await["status"], 403);
+    let heard = b.post("bob", "for anna alone");
+    arrived(&a, "anna", &heard).await;
+    assert!(!cids(&inbox(&a, "alice")).contains(&heard));
+
+    // Nothing of hers goes there; what anna says does.
+    let named = serde_json::json!({"type": "Note", "content": "psst", "to": [b.actor_url("bob")]});
+    let file = a.dir().with_file_name("named.json");
+    std::fs::write(&file, named.to_string()).expect("written");
+    a.json(["publish", "alice", file.to_str().expect("UTF-8")]);
+    a.cli(["follow", "alice", &b.handle("bob")]).refused(1);
+    a.delivered().await;
+    let said = a.post("anna", "for bob");
+    arrived(&b, "bob", &said).await;
+    assert_eq!(notes_by(&inbox(&b, "bob"), &a.actor_url("alice")).len(), 0);
+
+    a.rebuilt_equals_live().await;
+    assert_eq!(
+        a.json(["unblock", "alice", "--host", &host])["unblocked"],
+        *host
+    );
+    a.cli(["unblock", "alice", "--host", &host]).refused(1);
+    a.follow("alice", &b.handle("bob"));
+    a.following("alice", 1).await;
+    a.verify();
+    b.verify();
+}

@@ -4,6 +4,7 @@ use fedsx_core::refusal::Refusal;
 use fedsx_node::{Comparison, Node};
 use tonic::{Request, Response, Status};
 
+use crate::actors::named;
 use crate::deliveries::blocking;
 use crate::proto::peers_server::Peers;
 use crate::proto::{
@@ -26,9 +27,15 @@ impl Service {
         Self { node }
     }
 
-    async fn set(&self, host: &str, blocked: bool) -> Result<String, Status> {
-        let set = self.node.block_host(host, blocked).await;
-        set.map_err(|refusal| status(&refusal))
+    async fn set(&self, host: &str, actor: &str, blocked: bool) -> Result<String, Status> {
+        let set = async {
+            if actor.is_empty() {
+                return self.node.block_host(host, blocked).await;
+            }
+            let actor = named(&self.node, actor)?;
+            self.node.block_host_for(&actor.name, host, blocked).await
+        };
+        set.await.map_err(|refusal| status(&refusal))
     }
 
     async fn set_peer(&self, who: &str, blocked: bool) -> Result<String, Status> {
@@ -46,7 +53,8 @@ impl Peers for Service {
         &self,
         request: Request<BlockHostRequest>,
     ) -> Result<Response<BlockHostResponse>, Status> {
-        let host = self.set(&request.into_inner().host, true).await?;
+        let BlockHostRequest { host, actor } = request.into_inner();
+        let host = self.set(&host, &actor, true).await?;
         Ok(Response::new(BlockHostResponse { host }))
     }
 
@@ -54,7 +62,8 @@ impl Peers for Service {
         &self,
         request: Request<UnblockHostRequest>,
     ) -> Result<Response<UnblockHostResponse>, Status> {
-        let host = self.set(&request.into_inner().host, false).await?;
+        let UnblockHostRequest { host, actor } = request.into_inner();
+        let host = self.set(&host, &actor, false).await?;
         Ok(Response::new(UnblockHostResponse { host }))
     }
 
@@ -134,7 +143,11 @@ fn list_peers(
 
 fn list(node: &Node, asked: &ListBlockedHostsRequest) -> Result<ListBlockedHostsResponse, Refusal> {
     let limit = page::limit(asked.limit);
-    let hosts = node.view().blocked_hosts(&asked.page_token, limit);
+    let (view, after) = (node.view(), &*asked.page_token);
+    let hosts = match &*asked.actor {
+        "" => view.blocked_hosts(after, limit),
+        actor => view.hosts_blocked_by(named(node, actor)?.no, after, limit),
+    };
     let hosts = hosts.map_err(internal)?;
     let last = hosts.last().filter(|_| hosts.len() == limit);
     Ok(ListBlockedHostsResponse {

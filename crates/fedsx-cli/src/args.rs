@@ -2,6 +2,7 @@
 
 mod announce;
 mod backfill;
+mod block;
 mod delete;
 mod deliveries;
 pub(crate) mod group;
@@ -27,6 +28,7 @@ pub(crate) use self::peer::Peer;
 pub(crate) use self::quarantine::Quarantine;
 pub(crate) use announce::{Announce, Endorse};
 pub(crate) use backfill::{Backfill, Follow};
+pub(crate) use block::Blocked;
 pub(crate) use delete::Delete;
 pub(crate) use deliveries::{DeadLetters, Deliveries, Letters};
 pub(crate) use profile::{Field, Profile};
@@ -120,9 +122,9 @@ pub(crate) enum Command {
     /// Refuse WHO's request to follow NAME, or end its follow
     Reject(Pair),
     /// Cut every relation with WHO, and refuse new ones
-    Block(Pair),
+    Block(Blocked),
     /// Lift a block
-    Unblock(Pair),
+    Unblock(Blocked),
     /// Who follows NAME
     Followers(Named),
     /// Whom NAME follows
@@ -540,6 +542,9 @@ mod tests {
         "quarantine show baga",
         "quarantine release baga",
         "quarantine discard baga",
+        "block alice --host example.org",
+        "unblock alice --host example.org",
+        "host list --of alice",
         "host block example.org",
         "host unblock example.org",
         "host list",

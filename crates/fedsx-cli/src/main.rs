@@ -78,8 +78,8 @@ async fn ask(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Unfollow(pair) => follow::run(global, Verb::Unfollow, pair).await,
         Command::Accept(pair) => follow::run(global, Verb::Accept, pair).await,
         Command::Reject(pair) => follow::run(global, Verb::Reject, pair).await,
-        Command::Block(pair) => follow::run(global, Verb::Block, pair).await,
-        Command::Unblock(pair) => follow::run(global, Verb::Unblock, pair).await,
+        Command::Block(pair) => follow::block(global, Verb::Block, pair).await,
+        Command::Unblock(pair) => follow::block(global, Verb::Unblock, pair).await,
         Command::FollowRequests(named) => {
             follow::list(global, follow::Which::Requests, named).await
         }

@@ -288,7 +288,7 @@ impl Moment<'_> {
         };
         let input = Input::Follow { id: &activity.id };
         self.between(followed, follower, rows, |pair| {
-            if pair.blocks.any() {
+            if pair.is_blocked() {
                 return;
             }
             if !pair.step(Direction::Follower, input) {

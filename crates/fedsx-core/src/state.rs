@@ -225,8 +225,16 @@ pub trait State {
     fn standing(&self, group: ActorNo, who: &str) -> Result<Standing, StateError>;
     /// How many are that in a local group.
     fn appointed(&self, group: ActorNo, post: Post) -> Result<usize, StateError>;
-    /// Who blocks whom.
-    fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError>;
+    /// Who blocks whom; a local actor also everybody on a host that it blocks.
+    fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError> {
+        let blocks = self.pair_blocks(actor, peer)?;
+        let ours = blocks.ours || self.blocks_host(actor, &host(peer))?;
+        Ok(Blocks { ours, ..blocks })
+    }
+    /// Who blocks whom, as far as either said it of the other.
+    fn pair_blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError>;
+    /// Whether a local actor blocks a host, by its authority.
+    fn blocks_host(&self, actor: ActorNo, host: &str) -> Result<bool, StateError>;
     /// The local actors with any relation or block with a peer, and whether each follows it (accepted).
     fn locals_related(&self, peer: &str) -> Result<Vec<(ActorNo, bool)>, StateError>;
     /// What is owed to a peer.
@@ -404,6 +412,13 @@ pub enum Row {
         actor: ActorNo,
         peer: String,
         backfill: Backfill,
+    },
+    /// Whether a local actor blocks a host; and whether its relations there are still to be ended.
+    ActorHostBlock {
+        actor: ActorNo,
+        host: String,
+        blocked: bool,
+        ends: bool,
     },
     /// An entry that has to go out to others.
     FanOut { offset: u64, actor: ActorNo },

@@ -129,6 +129,9 @@ fn is_wanted<O: Outbound>(
     if outbound.is_barred(&place.host)? {
         return Ok(false);
     }
+    if !item.past_blocks && outbound.blocks_host(place.actor, &place.host)? {
+        return Ok(false);
+    }
     let peer = match &item.recipient {
         Recipient::Shared(_) if item.past_follows => return Ok(true),
         // Of many followers behind one inbox, one is enough.

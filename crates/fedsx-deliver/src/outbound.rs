@@ -186,6 +186,12 @@ pub trait Outbound: Send + Sync + 'static {
     /// [`Fault`].
     fn is_barred(&self, host: &str) -> Result<bool, Fault>;
 
+    /// Whether nothing of this actor is sent to a host but what ends a relation.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn blocks_host(&self, actor: ActorNo, host: &str) -> Result<bool, Fault>;
+
     /// Whether a URL is one of this instance, and if so, which actor's.
     ///
     /// # Errors

@@ -210,6 +210,11 @@ impl Outbound for OverNode {
         Ok(barred?.is_some())
     }
 
+    fn blocks_host(&self, actor: ActorNo, host: &str) -> Result<bool, Fault> {
+        let blocks = self.node.view().state().blocks_host(actor, host);
+        blocks.map_err(|error| Fault::new("reading whether an actor blocks a host", error))
+    }
+
     fn local(&self, url: &str) -> Result<Local, Fault> {
         let instance = self.node.instance();
         if !instance.owns(url) {

@@ -1,23 +1,26 @@
-//! With whom this instance has to do: the hosts and actors that the operator blocks are shut out both ways, and
-//! where there is a list of allowed hosts, so is every other (design, sections 5 and 12).
+//! With whom this instance has to do: the hosts and actors that the operator blocks are shut out both ways, a host
+//! that one actor blocks has nothing to do with that one, and where there is a list of allowed hosts, so is every other (design, sections 5 and 12).
 //!
 //! Blocks are on record in the journal; the list is configuration. A host is its authority, as lanes are
 //! named: `example.org`, or with a port that is not the scheme's own. Follows end with the block of an actor, as
-//! with a `Block` of one actor by another; of a host they stand as they are until it is let in again.
-//! Deliberately absent: the subdomains of a blocked host.
+//! with a `Block` of one actor by another, and with that of a host by one actor; of a host that the operator blocks
+//! they stand as they are until it is let in again. Deliberately absent: the subdomains of a blocked host.
 
 use std::sync::Arc;
 
 use fedsx_core::address::Origin;
-use fedsx_core::entry::Control;
+use fedsx_core::entry::{ActorNo, Control};
+use fedsx_core::follow::Direction;
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_core::state::{StateError, host};
+use fedsx_core::state::{StateError, host as host_of};
 use fedsx_store::View;
 
 use crate::{Node, fault};
 
 /// The longest authority: a DNS name and a port, bytes.
 const HOST_BYTES: usize = 259;
+/// Relations ended by one entry.
+const ENDED_AT_ONCE: usize = 256;
 
 /// Which hosts are shut out.
 #[derive(Clone, Debug)]
@@ -74,10 +77,7 @@ impl Node {
     /// # Errors
     /// `malformed` for no host; `conflict` for this instance's own, and where it is so already.
     pub async fn block_host(&self, host: &str, blocked: bool) -> Result<String, Refusal> {
-        let host = authority(host)?;
-        if host == self.0.instance.authority() {
-            return Err(Refusal::new(Code::Conflict, "that is this instance itself"));
-        }
+        let host = self.host_of_others(host)?;
         let is_blocked = self.0.view.state().is_host_blocked(&host);
         if is_blocked.map_err(fault::state)? == blocked {
             let not = if blocked { "" } else { "not " };
@@ -90,6 +90,77 @@ impl Node {
             actor: None,
         };
         self.control(control).await?;
+        Ok(host)
+    }
+
+    /// Blocks a host for one actor here, or lets it in again. Returns what it is called here, when that is durable; its
+    /// relations there end thereafter, and those with whom are told.
+    ///
+    /// # Errors
+    /// As for [`Node::block_host`]; `no-such-actor`.
+    pub async fn block_host_for(
+        &self,
+        name: &str,
+        host: &str,
+        blocked: bool,
+    ) -> Result<String, Refusal> {
+        let actor = self.actor(name)?;
+        let host = self.host_of_others(host)?;
+        let is_blocked = self.0.view.state().blocks_host(actor.no, &host);
+        if is_blocked.map_err(fault::state)? == blocked {
+            let does = if blocked { "blocks" } else { "does not block" };
+            let why = format!("`{name}` {does} {host} already");
+            return Err(Refusal::new(Code::Conflict, why));
+        }
+        let control = Control::ActorHostBlock {
+            actor: actor.no,
+            host: host.clone(),
+            blocked,
+        };
+        self.control(control).await?;
+        Ok(host)
+    }
+
+    /// Ends what is between local actors and those on hosts that they block, in parts; goes on with what a kill left.
+    pub(crate) async fn end_blocked_relations(&self) -> Result<(), Refusal> {
+        let view = &self.0.view;
+        while let Some((actor, host)) = view.host_blocks_ending(1).map_err(fault::read)?.pop() {
+            for direction in [Direction::Follower, Direction::Following] {
+                let mut after: Option<String> = None;
+                loop {
+                    let page = view.relations(actor, direction, after.as_deref(), ENDED_AT_ONCE);
+                    let page = page.map_err(fault::read)?;
+                    let Some((last, _)) = page.last() else { break };
+                    after = Some(last.clone());
+                    let peers = page.into_iter().map(|(peer, _)| peer);
+                    let peers: Vec<_> = peers.filter(|peer| host_of(peer) == host).collect();
+                    if !peers.is_empty() {
+                        self.end_relations(actor, &host, peers).await?;
+                    }
+                }
+            }
+            self.end_relations(actor, &host, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_relations(
+        &self,
+        actor: ActorNo,
+        host: &str,
+        peers: Vec<String>,
+    ) -> Result<(), Refusal> {
+        let host = host.to_owned();
+        self.control(Control::HostRelationsEnded { actor, host, peers })
+            .await
+    }
+
+    /// A host as it stands in URLs, unless it is this instance.
+    fn host_of_others(&self, host: &str) -> Result<String, Refusal> {
+        let host = authority(host)?;
+        if host == self.0.instance.authority() {
+            return Err(Refusal::new(Code::Conflict, "that is this instance itself"));
+        }
         Ok(host)
     }
 
@@ -116,7 +187,7 @@ impl Node {
             return Err(Refusal::new(Code::Conflict, why));
         }
         let control = Control::InstanceBlock {
-            host: host(&peer),
+            host: host_of(&peer),
             blocked,
             actor: Some(peer.clone()),
         };

@@ -24,13 +24,15 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Failed {
     relations: HashMap<(u32, String), i64>,
     groups: groups::Failed,
+    /// Relations with blocked hosts are not ended.
+    blocks: bool,
 }
 
 impl Failed {
     /// Whether there is anything.
     #[must_use]
     pub fn any(&self) -> bool {
-        !self.relations.is_empty() || !self.groups.is_empty()
+        self.blocks || !self.relations.is_empty() || !self.groups.is_empty()
     }
 }
 
@@ -55,6 +57,11 @@ impl Node {
 
     /// Says what is owed now, but for what `failed` a moment ago; whether there is more.
     pub async fn say_owed(&self, failed: &mut Failed) -> bool {
+        let ended = self.end_blocked_relations().await;
+        failed.blocks = ended.is_err();
+        if let Err(refusal) = ended {
+            tracing::error!(%refusal, "relations with a blocked host are not ended yet");
+        }
         if let Err(refusal) = self.settle(&mut failed.relations).await {
             tracing::error!(%refusal, "what is owed can't be read");
         }

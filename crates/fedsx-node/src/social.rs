@@ -138,7 +138,7 @@ impl Node {
             .0
             .view
             .state()
-            .blocks(actor.no, &peer)
+            .pair_blocks(actor.no, &peer)
             .map_err(fault::state)?;
         if !blocks.ours {
             let why = format!("`{name}` does not block {peer}");

@@ -269,6 +269,8 @@ impl Check {
             | Control::FollowLost { .. }
             | Control::Between { .. }
             | Control::InstanceBlock { .. }
+            | Control::ActorHostBlock { .. }
+            | Control::HostRelationsEnded { .. }
             | Control::RecoveryPinned { .. }
             | Control::Equivocation { .. }
             | Control::Activated { .. }

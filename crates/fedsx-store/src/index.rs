@@ -24,6 +24,7 @@ pub(crate) use overlay::{Overlay, Pending};
 use crate::blobs::blob_key;
 use crate::engine::{Batch, Engine, EngineError, Row};
 use crate::groups;
+use crate::hosts::actor_host_key;
 use crate::journal::{JournalReader, Place};
 use crate::partial::{followers_here_key, followers_on_key};
 use crate::schema::{self, Of, RelationRow, Table, key, pair_key, url_hash};
@@ -97,7 +98,7 @@ fn shared_hash(one: &str, other: &str) -> StateError {
     state_error(BadRow(format!("{one} and {other} share a hash")))
 }
 
-fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StateError> {
+pub(crate) fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StateError> {
     bytes
         .try_into()
         .map_err(|_| state_error(BadRow(format!("{} bytes, not {N}", bytes.len()))))
@@ -118,6 +119,10 @@ impl<R: Rows> Index<R> {
             .map_err(state_error)?
             .map(|bytes| decode(&bytes))
             .transpose()
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StateError> {
+        Ok(self.rows.get(key).map_err(state_error)?.is_some())
     }
 
     /// A row that repeats the peer whose hash is in its key.
@@ -307,8 +312,7 @@ impl<R: Rows> State for Index<R> {
     }
 
     fn has_role(&self, actor: ActorNo, role: Role) -> Result<bool, StateError> {
-        let row = self.rows.get(&schema::role_key(actor, role));
-        Ok(row.map_err(state_error)?.is_some())
+        self.has(&schema::role_key(actor, role))
     }
 
     fn standing(&self, group: ActorNo, who: &str) -> Result<Standing, StateError> {
@@ -321,7 +325,7 @@ impl<R: Rows> State for Index<R> {
         Ok(appointed.count())
     }
 
-    fn blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError> {
+    fn pair_blocks(&self, actor: ActorNo, peer: &str) -> Result<Blocks, StateError> {
         self.of_peer(&pair_key(Table::Blocks, actor, peer), peer)
     }
 
@@ -357,8 +361,11 @@ impl<R: Rows> State for Index<R> {
     }
 
     fn is_host_blocked(&self, host: &str) -> Result<bool, StateError> {
-        let row = self.rows.get(&key(Table::HostBlock, &[host.as_bytes()]));
-        Ok(row.map_err(state_error)?.is_some())
+        self.has(&key(Table::HostBlock, &[host.as_bytes()]))
+    }
+
+    fn blocks_host(&self, actor: ActorNo, host: &str) -> Result<bool, StateError> {
+        self.has(&actor_host_key(Table::ActorHostBlock, actor, host))
     }
 
     fn is_peer_blocked(&self, peer: &str) -> Result<bool, StateError> {

@@ -121,6 +121,10 @@ pub enum Table {
     Witnessed = 0x2e,
     /// Hash of an authority, actor, hash of a follower, offset → nothing: the follower of that period receives there.
     FollowerAt = 0x33,
+    /// Actor, authority of a host that it blocks → nothing.
+    ActorHostBlock = 0x31,
+    /// The same, while its relations there are still to be ended → nothing.
+    HostBlockEnds = 0x32,
     /// Offset → the actor whose entry has to go out. The first table of delivery progress.
     FanOut = 0x80,
 }
@@ -361,6 +365,7 @@ pub fn write(row: Row, batch: &mut Batch) {
         Row::Evidence { .. }
         | Row::Recovery { .. }
         | Row::HostBlock { .. }
+        | Row::ActorHostBlock { .. }
         | Row::PeerBlock { .. } => hosts::write(row, batch),
         Row::Settled { .. }
         | Row::Spent { .. }

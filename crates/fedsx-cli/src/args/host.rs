@@ -17,5 +17,11 @@ pub(crate) enum Host {
         host: String,
     },
     /// The blocked hosts
-    List(Limit),
+    List {
+        /// Those that an actor of this instance blocks for itself
+        #[arg(long, value_name = "NAME")]
+        of: Option<String>,
+        #[command(flatten)]
+        limit: Limit,
+    },
 }

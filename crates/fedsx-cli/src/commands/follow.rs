@@ -5,8 +5,9 @@ use fedsx_admin::client::Client;
 use fedsx_admin::proto;
 
 use super::connect::{connect, pages};
+use super::host;
 use super::post::say;
-use crate::args::{Follow, Global, Named, Pair};
+use crate::args::{Blocked, Follow, Global, Named, Pair};
 use crate::failure::Failure;
 use crate::output::{clean, clock, handle, relation_value, short_cid, stdout};
 
@@ -64,6 +65,18 @@ pub(crate) async fn run(global: &Global, verb: Verb, pair: Pair) -> anyhow::Resu
     let said = format!("{} {}", verb.past(), clean(&pair.who));
     let published = tell(&client, verb, pair.name, pair.who).await?;
     say(global, &said, &published)
+}
+
+/// Blocks an actor, which is said, or a host, which is put on record; or lifts such a block.
+pub(crate) async fn block(global: &Global, verb: Verb, blocked: Blocked) -> anyhow::Result<()> {
+    let Blocked { name, who, host } = blocked;
+    match (who, host) {
+        (Some(who), _) => run(global, verb, Pair { name, who }).await,
+        (None, host) => {
+            let blocked = matches!(verb, Verb::Block);
+            host::set(global, blocked, host.unwrap_or_default(), name).await
+        }
+    }
 }
 
 /// Says it.

@@ -236,6 +236,19 @@ fn control_members(value: &mut Map, control: &Control) {
             blocked,
             actor,
         } => block_members(value, host, actor.as_deref(), *blocked),
+        Control::ActorHostBlock {
+            actor,
+            host,
+            blocked,
+        } => {
+            value.insert("actor", count(actor.0.into()));
+            block_members(value, host, None, *blocked);
+        }
+        Control::HostRelationsEnded { actor, host, peers } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("host", &**host);
+            value.insert("peers", peers.clone());
+        }
         Control::RecoveryPinned { peer, digest, .. } => {
             value.insert("peer", &**peer);
             value.insert("recoveryDigest", &**digest);
@@ -373,6 +386,8 @@ const fn control_kind(control: &Control) -> &'static str {
         Control::PeerGone { .. } => "peer-gone",
         Control::InstanceBlock { actor: None, .. } => "host-block",
         Control::InstanceBlock { actor: Some(_), .. } => "peer-block",
+        Control::ActorHostBlock { .. } => "actor-host-block",
+        Control::HostRelationsEnded { .. } => "host-relations-ended",
         Control::RecoveryPinned { .. } => "recovery-pinned",
         Control::FollowRefused { .. } => "follow-refused",
         Control::FollowTaken { .. } => "follow-taken",

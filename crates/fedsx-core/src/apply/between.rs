@@ -6,7 +6,7 @@ use crate::actor::ActorKind;
 use crate::entry::ActorNo;
 use crate::export;
 use crate::follow::{Direction, Input, Owed, Phase, Relation, Times, step};
-use crate::state::{Actor, Blocks, Follower, Row, StateError};
+use crate::state::{Actor, Blocks, Follower, Row, StateError, host};
 
 /// All that is between one local actor and one peer.
 #[derive(Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub(super) struct Pair<'a> {
     owed: Vec<Owed>,
     /// The peer need not be asked about, where others are.
     is_member: bool,
+    /// The actor blocks everybody on the peer's host.
+    is_host_blocked: bool,
 }
 
 impl<'a> Pair<'a> {
@@ -40,12 +42,14 @@ impl<'a> Pair<'a> {
         let before = Between {
             follower: state.relation(no, Direction::Follower, peer)?,
             following: state.relation(no, Direction::Following, peer)?,
-            blocks: state.blocks(no, peer)?,
+            blocks: state.pair_blocks(no, peer)?,
             owed: state.owed(no, peer)?,
         };
+        let is_host_blocked = state.blocks_host(no, &host(peer))?;
         let is_member = actor.kind == ActorKind::Group && state.standing(no, peer)?.member;
         Ok(Self {
             is_member,
+            is_host_blocked,
             actor,
             peer,
             times: moment.times(),
@@ -54,6 +58,11 @@ impl<'a> Pair<'a> {
             owed: before.owed.clone(),
             before,
         })
+    }
+
+    /// Whether nothing begins between the two.
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.is_host_blocked || self.blocks.any()
     }
 
     pub(super) fn relation_mut(&mut self, direction: Direction) -> &mut Relation {

@@ -41,6 +41,14 @@ impl Moment<'_> {
                 blocked,
                 actor,
             } => self.block_by_instance(host, actor.as_deref(), *blocked, rows),
+            Control::ActorHostBlock {
+                actor,
+                host,
+                blocked,
+            } => self.block_by_actor((*actor, host), *blocked, *blocked, rows),
+            Control::HostRelationsEnded { actor, host, peers } => {
+                self.end_relations((*actor, host), peers, rows)
+            }
             Control::FollowRefused { actor, peer, id } => {
                 self.of_follow(*actor, peer, Input::Refused { id }, rows)
             }
@@ -167,6 +175,51 @@ impl Moment<'_> {
             true => self.with_all(peer, rows, |pair| pair.step_both(Input::BlockedByUs)),
             false => Ok(()),
         }
+    }
+
+    /// An actor blocks a host. Its relations there end in parts, because there may be any number of them.
+    fn block_by_actor(
+        &self,
+        (actor, host): (ActorNo, &str),
+        blocked: bool,
+        ends: bool,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        if self.state.actor(actor)?.is_some() {
+            let host = host.to_owned();
+            rows.push(Row::ActorHostBlock {
+                actor,
+                host,
+                blocked,
+                ends,
+            });
+        }
+        Ok(())
+    }
+
+    /// A part of them; without any, all have ended.
+    fn end_relations(
+        &self,
+        (actor, host): (ActorNo, &str),
+        peers: &[String],
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StateError> {
+        if !self.state.blocks_host(actor, host)? {
+            // It was let in again meanwhile.
+            return Ok(());
+        }
+        if peers.is_empty() {
+            return self.block_by_actor((actor, host), true, false, rows);
+        }
+        let Some(actor) = self.state.actor(actor)? else {
+            return Ok(());
+        };
+        for peer in peers {
+            let mut pair = Pair::load(self, actor.clone(), peer)?;
+            pair.step_both(Input::BlockedByUs);
+            pair.rows(self, rows)?;
+        }
+        Ok(())
     }
 
     /// A file of an actor. Its payload is erased as those of documents are.

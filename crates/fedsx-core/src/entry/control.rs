@@ -290,6 +290,33 @@ pub enum Control {
         #[n(1)]
         held: bool,
     },
+    /// A local actor has nothing to do with a host any more, or does again.
+    #[n(25)]
+    ActorHostBlock {
+        /// Who.
+        #[n(0)]
+        actor: ActorNo,
+        /// Its authority, as it stands in URLs.
+        #[n(1)]
+        host: String,
+        /// Blocked, not let in again.
+        #[n(2)]
+        blocked: bool,
+    },
+    /// A local actor's relations with these on a host that it blocks end, both ways; where none are named, there are
+    /// no more.
+    #[n(26)]
+    HostRelationsEnded {
+        /// Whose.
+        #[n(0)]
+        actor: ActorNo,
+        /// The host.
+        #[n(1)]
+        host: String,
+        /// With whom, by URL.
+        #[n(2)]
+        peers: Vec<String>,
+    },
     /// An uploaded file is kept, or no longer.
     #[n(19)]
     Blob(#[n(0)] Blob),

@@ -258,6 +258,10 @@ impl Outbound for World {
         Ok(false)
     }
 
+    fn blocks_host(&self, _actor: ActorNo, _host: &str) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     async fn refused(&self, _actor: ActorNo, _digest: &Digest) -> Result<(), Fault> {
         Ok(())
     }

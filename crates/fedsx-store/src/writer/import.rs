@@ -134,6 +134,7 @@ fn number(subject: &mut Subject, no: ActorNo) {
             Control::Between { actor, .. }
             | Control::Role { actor, .. }
             | Control::LogHeld { actor, .. }
+            | Control::ActorHostBlock { actor, .. }
             | Control::Blob(Blob::Kept { actor, .. }),
         ) => *actor = no,
         Subject::Control(_) => {}
