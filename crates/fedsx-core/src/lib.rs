@@ -8,6 +8,7 @@ pub mod address;
 pub mod apply;
 pub mod audience;
 pub mod backfill;
+pub mod batch;
 pub mod blob;
 pub mod canonical;
 pub mod cid;

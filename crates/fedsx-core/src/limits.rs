@@ -10,6 +10,8 @@ pub const DOCUMENT_IN_BYTES: usize = 1 << 20;
 pub const DOCUMENT_OUT_BYTES: usize = 256 << 10;
 /// Pages, batches and other wrappers, bytes.
 pub const WRAPPER_BYTES: usize = 4 << 20;
+/// Activities in one batch.
+pub const BATCH_ITEMS: usize = 256;
 /// The largest integer of I-JSON (RFC 7493, section 2.2): 2^53 − 1.
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 /// Proofs looked at in one received document.
@@ -56,6 +58,8 @@ pub const CAPABILITIES_BYTES: usize = 256 << 10;
 pub const HANDSHAKES: usize = 1_000_000;
 /// Deliveries given up of which the account is kept; the oldest go first.
 pub const DEAD_LETTERS: usize = 10_000;
+/// Deliveries of which the account is kept; those of the oldest entries go first.
+pub const DELIVERY_RECORDS: usize = 100_000;
 /// Keys that one activity is folded into by one projection.
 pub const PROJECTION_KEYS: usize = 256;
 /// A key of a projection, bytes.

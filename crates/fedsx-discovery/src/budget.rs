@@ -72,7 +72,10 @@ impl<K: Eq + Hash> Spending<K> {
             return Err(u32::try_from(seconds).unwrap_or(u32::MAX));
         }
         if count > 0 {
-            spent.insert(key(), until_us + count * self.one_us);
+            spent.insert(
+                key(),
+                until_us.saturating_add(count.saturating_mul(self.one_us)),
+            );
         }
         Ok(())
     }
@@ -105,6 +108,16 @@ impl AddressBudget {
     pub fn spend(&self, source: IpAddr, now_ms: i64) -> Result<(), u32> {
         let source = payer(source);
         self.0.take(&source, || source, 1, now_ms)
+    }
+
+    /// Takes `count` for `source`, which may owe them afterwards.
+    ///
+    /// # Errors
+    /// There is none left: after how many seconds there is.
+    pub fn spend_many(&self, source: IpAddr, count: usize, now_ms: i64) -> Result<(), u32> {
+        let source = payer(source);
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.take(&source, || source, count, now_ms)
     }
 }
 

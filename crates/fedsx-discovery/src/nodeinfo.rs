@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use fedsx_core::address::Instance;
+use fedsx_core::address::{Instance, Origin};
 use fedsx_core::limits;
 use fedsx_core::notation::Notation;
 use fedsx_core::value::{Map, Value};
@@ -21,6 +21,8 @@ pub const PROTOCOL: &str = "fed-sx/1";
 const SOFTWARE: &str = "fed-sx";
 /// The member of the capabilities page by which comparison of followers is offered.
 const SYNCHRONIZATION: &str = "followersSynchronization";
+/// The member by which batches are offered.
+const BATCH: &str = "batch";
 const SCHEMA: &str = "http://nodeinfo.diaspora.software/ns/schema/2.1";
 
 /// The facts of the NodeInfo document.
@@ -84,6 +86,15 @@ pub struct Capabilities<'a> {
     pub batch: Option<usize>,
 }
 
+/// How an instance takes batches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batches {
+    /// Where to.
+    pub url: String,
+    /// Activities in one of them, at most.
+    pub activities: usize,
+}
+
 /// `/.well-known/sx-capabilities`.
 #[must_use]
 pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
@@ -120,7 +131,7 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
     if let Some(activities) = facts.batch {
         let url = format!("{}/inbox/batch", instance.base_url());
         let batch = Map::from([("url", Value::from(url)), ("activities", size(activities))]);
-        page.insert("batch", batch);
+        page.insert(BATCH, batch);
     }
     page
 }
@@ -130,6 +141,20 @@ pub fn capabilities(instance: &Instance, facts: &Capabilities<'_>) -> Map {
 #[must_use]
 pub fn offers_synchronization(capabilities: &Map) -> bool {
     capabilities.get(SYNCHRONIZATION) == Some(&Value::Bool(true))
+}
+
+/// How an instance takes batches, by its capabilities page; none where it does not, or elsewhere than at its own origin.
+#[must_use]
+pub fn batches(capabilities: &Map, of: &Origin) -> Option<Batches> {
+    let batch = capabilities.get(BATCH)?;
+    let url = batch.get("url")?.as_str()?;
+    let activities = usize::try_from(batch.get("activities")?.as_int()?).ok()?;
+    let is_its_own = Origin::of(url).is_some_and(|origin| origin == *of);
+    let takes_several = activities > 1 && url.len() <= limits::URL_BYTES;
+    (is_its_own && takes_several).then(|| Batches {
+        url: url.to_owned(),
+        activities: activities.min(limits::BATCH_ITEMS),
+    })
 }
 
 fn count(number: u64) -> Value {

@@ -8,6 +8,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -54,7 +55,7 @@ impl Admission {
 }
 
 impl Gate {
-    fn admit(&self, request: &mut Request) -> Result<(), Refusal> {
+    fn admit(self: &Arc<Self>, request: &mut Request) -> Result<(), Refusal> {
         // Only a request that came over no socket has no address.
         let Some(Remote(peer)) = request.extensions().get().copied() else {
             return Ok(());
@@ -70,11 +71,40 @@ impl Gate {
         };
         budget
             .spend(client.address, (self.clock)())
-            .map_err(|seconds| {
-                let detail = "too many requests come from your address";
-                Refusal::new(Code::RateLimited, detail).retry_after(seconds)
-            })
+            .map_err(limited)?;
+        if *request.method() == Method::POST {
+            let (gate, address) = (Arc::clone(self), client.address);
+            request.extensions_mut().insert(Charge { gate, address });
+        }
+        Ok(())
     }
+}
+
+/// In the extensions of a POST of an address that is limited: who pays for what it brings.
+#[derive(Clone)]
+pub(crate) struct Charge {
+    gate: Arc<Gate>,
+    address: IpAddr,
+}
+
+impl Charge {
+    /// Takes so many more.
+    ///
+    /// # Errors
+    /// `rate-limited`.
+    pub(crate) fn more(&self, count: usize) -> Result<(), Refusal> {
+        match &self.gate.posts {
+            Some(budget) if count > 0 => budget
+                .spend_many(self.address, count, (self.gate.clock)())
+                .map_err(limited),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn limited(seconds: u32) -> Refusal {
+    let detail = "too many requests come from your address";
+    Refusal::new(Code::RateLimited, detail).retry_after(seconds)
 }
 
 impl<S> Layer<S> for Admission {

@@ -8,6 +8,7 @@ mod actor;
 mod admin;
 mod admission;
 mod answer;
+mod batch;
 mod bearer;
 mod blob;
 mod body;

@@ -1,6 +1,6 @@
 //! Every route of the public listener, and what the routes share.
 //!
-//! Design, section 11. Deliberately absent until their time: `/inbox/batch`, and pages.
+//! Design, section 11. Deliberately absent until their time: pages.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::surface::{Clock, Surface};
 use crate::{
-    actor, bearer, document, forwarded, inbox, itself, log, outbox, projections, publish,
+    actor, batch, bearer, document, forwarded, inbox, itself, log, outbox, projections, publish,
     synchronization, wellknown,
 };
 
@@ -155,6 +155,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/nodeinfo/2.1", get(wellknown::nodeinfo))
         .route("/.well-known/sx-capabilities", get(wellknown::capabilities))
         .route("/inbox", post(inbox::shared))
+        .route("/inbox/batch", post(batch::batch))
         .route("/activity", post(publish::activity))
         .route("/actor", get(itself::document))
         .route("/actor/inbox", post(itself::inbox))

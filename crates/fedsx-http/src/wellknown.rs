@@ -12,6 +12,7 @@ use axum::response::Response;
 use fedsx_core::backfill::Mode;
 use fedsx_core::decide::publish::VERBS;
 use fedsx_core::definition::Kind;
+use fedsx_core::limits::BATCH_ITEMS;
 use fedsx_core::refusal::Code;
 use fedsx_core::value::Map;
 use fedsx_discovery::nodeinfo::{self, Capabilities, Usage};
@@ -142,7 +143,7 @@ pub(crate) async fn capabilities(
         suites: &["eddsa-jcs-2022", "rfc9421", "rsa-sha256-http"],
         verbs: &verbs,
         backfill: &Mode::NAMES,
-        batch: None,
+        batch: Some(BATCH_ITEMS),
     };
     let document = nodeinfo::capabilities(state.node().instance(), &facts);
     Ok(Outgoing::made(document).answer(&headers, media))

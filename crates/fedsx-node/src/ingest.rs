@@ -1,5 +1,7 @@
 //! What comes in: decide, fetch what is missing, decide again, append, answer (design, section 5).
 
+mod passing;
+
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::decide::ingest::{Inbound, ingest};
 use fedsx_core::decide::schema::Circumstances;
 use fedsx_core::decide::{Decision, Draft};
-use fedsx_core::entry::{Activity, ActorNo, Effect};
+use fedsx_core::entry::{Activity, ActorNo};
 use fedsx_core::envelope::{Document, reference};
 use fedsx_core::evidence::{Delivery, Need};
 use fedsx_core::follow::{Direction, Phase};
@@ -19,19 +21,12 @@ use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::value::Map;
 use fedsx_discovery::actor_cache::PeerError;
 use fedsx_discovery::pool::Purpose;
-use fedsx_store::{AppendError, Priority};
 use http::HeaderMap;
 
-use crate::erasure::is_deletion;
-use crate::learning::News;
 use crate::programs::Question;
 use crate::{Known, Node, fault};
 
-/// Fetches that one activity may need before it is refused: its actor, a newer key, the document from
-/// its origin, and the actor of that.
-pub(crate) const ROUNDS: usize = 5;
-/// Local inboxes that one entry joins; further ones are placed by entries of their own.
-const LOGS_PER_ENTRY: usize = 256;
+pub(crate) use passing::{ROUNDS, Taken, Taking};
 
 /// Why a document is asked of its origin, and the refusal when that does not have it.
 const UNPROVED: (Code, &str) = (Code::BadSignature, "the activity brings no proof");
@@ -128,72 +123,17 @@ impl Node {
         excused: Option<&str>,
         via: Option<&str>,
     ) -> Result<Receipt, Refusal> {
-        // Who is passed on by a group has sent nothing.
-        let mut pays = via.is_none() && matches!(purpose, Purpose::Inbound { .. });
-        let mut evidence = Evidence {
-            notation: post.notation,
-            bytes: post.body.clone(),
-            from_origin: false,
-            refreshed: false,
-            alias_asked: false,
+        let mut taking = Taking {
+            excused,
+            via,
+            ..Taking::of(post, purpose)
         };
-        for _ in 0..ROUNDS {
-            let (cid, act, decision) = self.decide(post, &evidence, via)?;
-            let receipt = |status| Receipt { cid, status };
-            match decision {
-                Decision::Replay => return Ok(receipt(Status::Replay)),
-                Decision::Dropped(why) => {
-                    tracing::debug!(%cid, why, "dropped");
-                    return Ok(receipt(Status::Dropped(why)));
-                }
-                Decision::Append(mut draft) => {
-                    if via.is_none() {
-                        self.contact(&draft.activity.actor);
-                    }
-                    if std::mem::take(&mut pays) {
-                        self.charge_host(&draft.activity.actor)?;
-                    }
-                    if via.is_none() {
-                        self.take_passed_on(post, &act, purpose).await;
-                    }
-                    if let Err(refusal) = self.judge_draft(&mut draft, act, excused).await {
-                        if via.is_none() {
-                            self.put_in_quarantine(post, *draft, &refusal).await;
-                        }
-                        return Err(refusal);
-                    }
-                    self.pin(&draft.activity.actor).await?;
-                    let news = News::of(&draft.activity);
-                    let changed = changed_actor(&draft.activity);
-                    let effect = draft.activity.effect.as_ref();
-                    let is_farewell = matches!(effect, Some(Effect::ActorDeleted { .. }));
-                    let deletes = is_deletion(effect) && !is_farewell;
-                    match self.append(*draft).await {
-                        Ok(status) => {
-                            self.0.learning.appended(&news);
-                            if deletes {
-                                self.deleted().await;
-                            }
-                            if is_farewell {
-                                self.deleted_elsewhere();
-                            }
-                            if let Some(actor) = changed {
-                                // What it pushed changes nothing by itself.
-                                self.0.peers.expire(&actor);
-                            }
-                            return Ok(receipt(status));
-                        }
-                        Err(AppendError::Changed) => self.take_up_definitions()?,
-                        Err(error) => return Err(fault::append(error)),
-                    }
-                }
-                Decision::Need(need) => {
-                    self.provide(need, purpose, &mut evidence).await?;
-                }
+        loop {
+            let taken = self.pass_stages(&mut taking).await?;
+            if let Some(receipt) = self.finish(taken).await? {
+                return Ok(receipt);
             }
         }
-        let why = "the evidence for this activity could not be brought together";
-        Err(Refusal::new(Code::BadSignature, why))
     }
 
     /// One pass of the pure stages. Reads the document each time, so that nothing of it is held while a
@@ -288,28 +228,6 @@ impl Node {
             }
         }
         Ok(false)
-    }
-
-    /// Appends a draft, in as many entries as its logs need, and waits for all.
-    pub(crate) async fn append(&self, mut draft: Draft) -> Result<Status, AppendError> {
-        let further = match draft.logs.len() {
-            0..=LOGS_PER_ENTRY => Vec::new(),
-            _ => draft.logs.split_off(LOGS_PER_ENTRY),
-        };
-        let digest = draft.activity.digest;
-        let answer = self.0.writer.append(draft, Priority::Inbound)?;
-        let appended = answer.wait().await?;
-        for logs in further.chunks(LOGS_PER_ENTRY) {
-            self.0
-                .writer
-                .place(digest, logs.to_vec(), self.now_ms())?
-                .wait()
-                .await?;
-        }
-        Ok(match appended {
-            fedsx_store::Appended::New { .. } => Status::Accepted,
-            fedsx_store::Appended::Replay => Status::Replay,
-        })
     }
 
     /// Fetches what the kernel asked for.

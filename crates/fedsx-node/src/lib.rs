@@ -9,6 +9,7 @@ mod actors;
 mod announce;
 mod backfill;
 mod barred;
+mod batch;
 mod comparing;
 mod control;
 mod document;
@@ -62,10 +63,12 @@ use fedsx_store::delivery::Deliveries;
 use fedsx_store::quarantine::Quarantine;
 use fedsx_store::vault::Vault;
 use fedsx_store::{Imports, Store, View, WriterHandle};
+use tokio::sync::Semaphore;
 
 pub use actors::NewActor;
 pub use backfill::{BackfillOptions, BackfillStatus};
 pub use barred::HostPolicy;
+pub use batch::InBatch;
 pub use comparing::{CompareOptions, Comparison};
 pub use explain::{Explanation, Found, Standing};
 pub use export::Exporter;
@@ -140,6 +143,8 @@ struct Inner {
     /// Who writes next as each actor.
     pens: Mutex<HashMap<ActorNo, Arc<Mutex<document::Pen>>>>,
     on_contact: OnceLock<OnContact>,
+    /// Places on the threads that take batches.
+    batches: Arc<Semaphore>,
     hosts: OnceLock<HostBudget>,
     itself: OnceLock<Itself>,
 }
@@ -190,6 +195,7 @@ impl Node {
             refusals: refusals::Refusals::default(),
             pens: Mutex::default(),
             on_contact: OnceLock::new(),
+            batches: Arc::new(Semaphore::new(batch::AT_ONCE)),
             hosts: OnceLock::new(),
             itself: OnceLock::new(),
         }))

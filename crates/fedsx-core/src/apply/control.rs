@@ -36,19 +36,9 @@ impl Moment<'_> {
             } => self.equivocation((actor, id), kept, at, rows),
             Control::Between { actor, between } => self.between_as_exported(*actor, between, rows),
             Control::PeerGone { peer } => self.peer_gone(peer, rows),
-            Control::InstanceBlock {
-                host,
-                blocked,
-                actor,
-            } => self.block_by_instance(host, actor.as_deref(), *blocked, rows),
-            Control::ActorHostBlock {
-                actor,
-                host,
-                blocked,
-            } => self.block_by_actor((*actor, host), *blocked, *blocked, rows),
-            Control::HostRelationsEnded { actor, host, peers } => {
-                self.end_relations((*actor, host), peers, rows)
-            }
+            Control::InstanceBlock { .. }
+            | Control::ActorHostBlock { .. }
+            | Control::HostRelationsEnded { .. } => self.block_by(control, rows),
             Control::FollowRefused { actor, peer, id } => {
                 self.of_follow(*actor, peer, Input::Refused { id }, rows)
             }
@@ -152,6 +142,26 @@ impl Moment<'_> {
             rows.push(Row::Role { actor, role, given });
         }
         Ok(())
+    }
+
+    /// Somebody is shut out, by the operator or by an actor.
+    fn block_by(&self, control: &Control, rows: &mut Vec<Row>) -> Result<(), StateError> {
+        match control {
+            Control::InstanceBlock {
+                host,
+                blocked,
+                actor,
+            } => self.block_by_instance(host, actor.as_deref(), *blocked, rows),
+            Control::ActorHostBlock {
+                actor,
+                host,
+                blocked,
+            } => self.block_by_actor((*actor, host), *blocked, *blocked, rows),
+            Control::HostRelationsEnded { actor, host, peers } => {
+                self.end_relations((*actor, host), peers, rows)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A host is blocked for every actor here, or one actor there, with whom all relations end then.
