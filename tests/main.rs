@@ -6,6 +6,7 @@
 
 mod backfill;
 mod bad_input;
+mod batches;
 mod comparing;
 mod definitions;
 mod disk;

@@ -74,6 +74,27 @@ pub struct DeadLetter {
     pub at_ms: i64,
 }
 
+/// The account of a delivery.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct DeliveryRecord {
+    /// The host.
+    pub host: String,
+    /// The name of the sender.
+    pub actor: String,
+    /// The URL of the actor meant.
+    pub recipient: String,
+    /// `arrived`, `refused`, `host-failed`, `gone` or `withdrawn`.
+    pub state: &'static str,
+    /// The HTTP status of a refusal.
+    pub status: Option<u16>,
+    /// The peer's answer, shortened.
+    pub answer: String,
+    /// How often it failed by itself.
+    pub failures: u32,
+    /// When it was tried last, Unix milliseconds.
+    pub at_ms: i64,
+}
+
 /// Where an entry still waits to be delivered.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct WaitingOf {
@@ -103,6 +124,8 @@ pub trait DeliveryAdmin: fmt::Debug + Send + Sync {
     fn backlog(&self) -> Result<Backlog, Refusal>;
     /// The hosts for which an entry still waits.
     fn waiting_of(&self, actor: ActorNo, offset: u64) -> Result<WaitingOf, Refusal>;
+    /// What came of the deliveries of an entry so far, at most `limit`.
+    fn records_of(&self, offset: u64, limit: usize) -> Result<Vec<DeliveryRecord>, Refusal>;
     /// The newest dead letters, newest first.
     fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal>;
     /// How many there are.

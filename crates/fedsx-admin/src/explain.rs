@@ -9,6 +9,9 @@ use crate::deliveries::{DeadLetter, DeliveryAdmin};
 use crate::refused::internal;
 use crate::{proto, to_proto};
 
+/// Accounts of deliveries that are told at most.
+const RECORDS: usize = 1_000;
+
 /// Explains; reads the dead letters, and may wait for the disk.
 pub(crate) fn message(
     node: &Node,
@@ -50,6 +53,8 @@ pub(crate) fn message(
             let letters = deliveries.dead_letters(DEAD_LETTERS).map_err(internal)?;
             let letters = letters.into_iter().filter(is_it);
             answer.dead_letters = letters.map(to_proto::dead_letter).collect();
+            let records = deliveries.records_of(stored.header.offset, RECORDS)?;
+            answer.deliveries = records.into_iter().map(to_proto::record).collect();
         }
     }
     Ok(answer)

@@ -33,6 +33,8 @@ mod to_proto;
 mod transfer;
 mod triggers;
 
-pub use deliveries::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, WaitingOf};
+pub use deliveries::{
+    Backlog, DeadLetter, DeliveryAdmin, DeliveryRecord, Lane, Selection, WaitingOf,
+};
 pub use guard::Token;
 pub use serve::{About, AdminState, ServeError, serve};

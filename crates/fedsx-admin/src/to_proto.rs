@@ -14,7 +14,7 @@ use fedsx_core::state::Actor;
 use fedsx_node::{MainKeyRotation, Rotation};
 use fedsx_store::{Stored, View};
 
-use crate::deliveries::{DeadLetter, Lane};
+use crate::deliveries::{DeadLetter, DeliveryRecord, Lane};
 use crate::proto;
 use crate::refused::internal;
 
@@ -220,7 +220,21 @@ pub(crate) fn lane(lane: Lane) -> proto::Lane {
     }
 }
 
-/// A dead letter.
+/// The account of a delivery.
+pub(crate) fn record(record: DeliveryRecord) -> proto::DeliveryRecord {
+    proto::DeliveryRecord {
+        host: record.host,
+        actor: record.actor,
+        recipient: record.recipient,
+        state: record.state.to_owned(),
+        status: record.status.map_or(0, u32::from),
+        answer: record.answer,
+        failures: record.failures,
+        at_ms: record.at_ms,
+    }
+}
+
+/// A delivery that was given up.
 pub(crate) fn dead_letter(letter: DeadLetter) -> proto::DeadLetter {
     proto::DeadLetter {
         id: letter.id,

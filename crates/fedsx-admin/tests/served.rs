@@ -7,7 +7,8 @@ use axum::routing::get;
 use fedsx_admin::client::{Client, ClientError};
 use fedsx_admin::proto;
 use fedsx_admin::{
-    About, AdminState, Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, Token, WaitingOf, serve,
+    About, AdminState, Backlog, DeadLetter, DeliveryAdmin, DeliveryRecord, Lane, Selection, Token,
+    WaitingOf, serve,
 };
 use fedsx_core::address::Instance;
 use fedsx_core::entry::ActorNo;
@@ -32,6 +33,10 @@ const URL: &str = "http://127.0.0.1:1";
 struct Deliveries;
 
 impl DeliveryAdmin for Deliveries {
+    fn records_of(&self, _: u64, _: usize) -> Result<Vec<DeliveryRecord>, Refusal> {
+        Ok(Vec::new())
+    }
+
     fn backlog(&self) -> Result<Backlog, Refusal> {
         let lane = |host: &str| Lane {
             host: host.to_owned(),

@@ -226,6 +226,9 @@ pub(crate) enum Command {
     Sx(Sx),
     /// What is still to be delivered, by host
     Deliveries {
+        /// What came of the deliveries of one activity so far, by its CID or URL
+        #[arg(long, value_name = "CID-or-URL", conflicts_with = "action")]
+        of: Option<String>,
         #[command(subcommand)]
         action: Option<Deliveries>,
     },

@@ -1,11 +1,16 @@
 //! One try of one item: whether it is still wanted, where it goes, the request, and what its answer
 //! calls for before it can be judged (looking the recipient up where its inbox is not there).
 
+mod batch;
+
 use fedsx_core::address::Origin;
 use fedsx_store::delivery::{Item, Place, Placed, Recipient};
 
 use crate::lane::{Class, Outcome};
 use crate::outbound::{LookedUp, Outbound, Parcel, Posted};
+
+pub(crate) use self::batch::goes_along;
+pub use self::batch::{Batch, Batching};
 
 /// An item that is being sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +19,8 @@ pub struct Try {
     pub placed: Placed,
     /// The lane's failures when it began.
     pub lane_failures: u32,
+    /// What goes along with it in one request.
+    pub batch: Option<Batch>,
 }
 
 /// A try that has ended.
@@ -23,6 +30,23 @@ pub struct Done {
     pub tried: Try,
     /// What it came to.
     pub outcome: Outcome,
+    /// What those that went along came to, in their order.
+    pub others: Vec<Outcome>,
+    /// Whether the host takes batches as it said.
+    pub batching: Batching,
+}
+
+impl Done {
+    /// A try of one item.
+    #[must_use]
+    pub const fn of_one(tried: Try, outcome: Outcome) -> Self {
+        Self {
+            tried,
+            outcome,
+            others: Vec::new(),
+            batching: Batching::Goes,
+        }
+    }
 }
 
 /// The lane that leads to a URL.
@@ -33,8 +57,11 @@ pub fn lane_of(url: &str) -> Option<String> {
 
 /// Carries a try out.
 pub async fn attempt<O: Outbound>(outbound: &O, tried: Try) -> Done {
+    if tried.batch.is_some() {
+        return batch::attempt(outbound, tried).await;
+    }
     let outcome = outcome(outbound, &tried.placed).await;
-    Done { tried, outcome }
+    Done::of_one(tried, outcome)
 }
 
 async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {

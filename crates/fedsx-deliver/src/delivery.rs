@@ -274,9 +274,13 @@ impl<O: Outbound> Delivery<O> {
         let mut scheduler = Scheduler::new(Arc::clone(deliveries), options.clone(), seed)?;
         *watched.lock().unwrap_or_else(PoisonError::into_inner) = scheduler.watched();
         let mut flying = FuturesUnordered::new();
+        let mut asking = FuturesUnordered::new();
         loop {
             while let Some(tried) = scheduler.next(outbound.now_ms())? {
                 flying.push(attempt(&**outbound, tried));
+            }
+            while let Some((host, inbox)) = scheduler.next_to_ask() {
+                asking.push(async move { (host, outbound.offer(&inbox).await) });
             }
             let timer = scheduler.next_timer();
             let due = async {
@@ -293,6 +297,9 @@ impl<O: Outbound> Delivery<O> {
                 Some(done) = flying.next(), if !flying.is_empty() => {
                     let done = with_more(done, &mut flying);
                     scheduler.settle(done, outbound.now_ms())?;
+                }
+                Some((host, said)) = asking.next(), if !asking.is_empty() => {
+                    scheduler.told(host, said, outbound.now_ms());
                 }
                 Some(event) = inbox.recv() => match event {
                     Event::Queued(places) => scheduler.queued(&places),

@@ -46,6 +46,8 @@ pub enum Outcome {
     },
     /// The recipient is gone for good, and its relations have been ended.
     Gone,
+    /// The batch that it was in was not taken, or it was not in that batch: it goes by itself.
+    NotTaken,
     /// Something failed on this side; nothing is learnt of the peer.
     Ours {
         /// What.
@@ -219,6 +221,7 @@ pub fn step(lane: &Lane, tried: Tried, outcome: Outcome, options: &DeliveryOptio
     match outcome {
         Outcome::Arrived => answered(tried, Fate::Settled),
         Outcome::Withdrawn | Outcome::Gone => unchanged(Fate::Settled),
+        Outcome::NotTaken => unchanged(Fate::Waits),
         Outcome::Ours { .. } => unchanged(Fate::AgainInPlace {
             at_ms: tried.now_ms + options.pause_in_place_ms,
         }),

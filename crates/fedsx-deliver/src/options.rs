@@ -1,5 +1,7 @@
 //! Every duration and bound of delivery, so that none is written twice and tests can set them small.
 
+use fedsx_core::limits::BATCH_ITEMS;
+
 /// How deliveries are paced and retried (design, section 9.2). Times in milliseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliveryOptions {
@@ -36,6 +38,8 @@ pub struct DeliveryOptions {
     pub ledger_ms: u64,
     /// How long a shutdown waits for what is under way.
     pub drain_ms: u64,
+    /// Documents in one batch, at most; with one there are no batches.
+    pub batch_items: usize,
     /// How many documents are kept at hand for sending.
     pub documents: usize,
 }
@@ -70,6 +74,7 @@ impl Default for DeliveryOptions {
             placed_chunk: 256,
             ledger_ms: 10_000,
             drain_ms: 8_000,
+            batch_items: BATCH_ITEMS,
             documents: 64,
         }
     }

@@ -99,6 +99,44 @@ pub enum Posted {
     Ours(String),
 }
 
+/// Several documents on their way in one request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BatchParcel {
+    /// Where to.
+    pub url: String,
+    /// Whose key signs the request: one of the senders.
+    pub actor: ActorNo,
+    /// The documents, in their order.
+    pub digests: Vec<Digest>,
+}
+
+/// What became of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PostedBatch {
+    /// To each, in their order, as if it had been sent alone.
+    Answers(Vec<Posted>),
+    /// The host could not be reached, or says that it can't answer.
+    HostFailed {
+        /// What happened.
+        why: String,
+        /// The wait it asked for, milliseconds.
+        retry_after_ms: Option<i64>,
+    },
+    /// It does not take batches, or not this one.
+    Refused(String),
+    /// Something failed on this side.
+    Ours(String),
+}
+
+/// How a host takes batches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// Where to.
+    pub url: String,
+    /// Documents in one of them, at most.
+    pub most: usize,
+}
+
 /// A remote actor, looked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LookedUp {
@@ -239,6 +277,15 @@ pub trait Outbound: Send + Sync + 'static {
 
     /// Signs and sends.
     fn post(&self, parcel: Parcel) -> impl Future<Output = Posted> + Send;
+
+    /// Asks the host of an inbox whether, and how, it takes batches.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    fn offer(&self, inbox: &str) -> impl Future<Output = Result<Option<Offer>, String>> + Send;
+
+    /// Signs and sends several at once.
+    fn post_batch(&self, parcel: BatchParcel) -> impl Future<Output = PostedBatch> + Send;
 
     /// Finds out where an actor receives; not from a cache when `afresh`.
     fn look_up(&self, peer: &str, afresh: bool) -> impl Future<Output = LookedUp> + Send;

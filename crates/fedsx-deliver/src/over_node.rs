@@ -3,6 +3,8 @@
 //! Every request is signed afresh, by whoever is its sender, with its present key. Deliberately absent:
 //! redirects on POST, and copies of documents but for the few that are being sent.
 
+mod batch;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -17,7 +19,7 @@ use fedsx_core::follow::synchronization::HEADER;
 use fedsx_core::follow::{Direction, Phase, Relation};
 use fedsx_core::notation::{self, Notation};
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_core::state::{ReceivesAt, StateError};
+use fedsx_core::state::{Actor, ReceivesAt, StateError};
 use fedsx_core::value::Value;
 use fedsx_discovery::actor_cache::PeerError;
 use fedsx_discovery::client::{BodyLimit, Request, Transport, TransportError};
@@ -32,7 +34,8 @@ use crate::attempt::lane_of;
 use crate::delivery::Delivery;
 use crate::options::DeliveryOptions;
 use crate::outbound::{
-    Entry, Fault, Followers, Local, LookedUp, Outbound, Parcel, PeerStanding, Posted,
+    BatchParcel, Entry, Fault, Followers, Local, LookedUp, Offer, Outbound, Parcel, PeerStanding,
+    Posted, PostedBatch,
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/activity+json");
@@ -309,6 +312,19 @@ impl Outbound for OverNode {
         }
     }
 
+    async fn offer(&self, inbox: &str) -> Result<Option<Offer>, String> {
+        let batches = self.node.batches_of(inbox).await;
+        let batches = batches.map_err(|error| error.to_string())?;
+        Ok(batches.map(|batches| Offer {
+            url: batches.url,
+            most: batches.activities,
+        }))
+    }
+
+    async fn post_batch(&self, parcel: BatchParcel) -> PostedBatch {
+        self.send_batch(parcel).await
+    }
+
     async fn look_up(&self, peer: &str, afresh: bool) -> LookedUp {
         let peers = self.node.peers();
         let known = if afresh { None } else { peers.peek(peer) };
@@ -425,13 +441,7 @@ impl OverNode {
         let Some(body) = self.document(&parcel.digest)? else {
             return Ok(None);
         };
-        let actor = self.node.view().state().actor(parcel.actor);
-        let actor = actor
-            .map_err(|error| Fault::new(DOING, error))?
-            .ok_or_else(|| {
-                let missing = format!("there is no actor {} here", parcel.actor.0);
-                Fault::new(DOING, Refusal::new(Code::NoSuchActor, missing))
-            })?;
+        let actor = self.sender(parcel.actor)?;
         let signatory = self
             .node
             .signatory(&actor)
@@ -447,6 +457,16 @@ impl OverNode {
         let limit = BodyLimit::Cut(ANSWER_BYTES);
         let request = Request::post(parcel.inbox.clone(), headers, body, limit);
         Ok(Some(request.signed_by(signatory).covering(&[HEADER])))
+    }
+
+    fn sender(&self, no: ActorNo) -> Result<Actor, Fault> {
+        const DOING: &str = "reading a sender";
+        let actor = self.node.view().state().actor(no);
+        let actor = actor.map_err(|error| Fault::new(DOING, error))?;
+        actor.ok_or_else(|| {
+            let missing = format!("there is no actor {} here", no.0);
+            Fault::new(DOING, Refusal::new(Code::NoSuchActor, missing))
+        })
     }
 
     /// The document as JSON. One that goes to many is read once.

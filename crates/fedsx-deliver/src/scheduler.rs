@@ -9,18 +9,22 @@
 //! Design, section 9.2.
 
 mod active;
+mod offers;
+mod settling;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fedsx_store::delivery::{
-    Change, DeadLetter, Deliveries, DeliveryError, Item, Place, Placed, clip,
-};
+use fedsx_core::batch::FRAME_BYTES;
+use fedsx_core::limits::WRAPPER_BYTES;
+use fedsx_store::delivery::{Deliveries, DeliveryError, Place, Placed};
 
-use self::active::Active;
-use crate::attempt::{Done, Try, lane_of};
-use crate::lane::{self, Fate, Tried};
+use self::active::{Active, Room};
+use self::offers::Offers;
+use crate::attempt::{Batch, Done, Try, goes_along};
+use crate::lane;
 use crate::options::DeliveryOptions;
+use crate::outbound::Offer;
 
 /// What others may see of a running scheduler.
 #[derive(Debug, Default)]
@@ -77,6 +81,7 @@ pub struct Scheduler {
     in_flight: usize,
     random: u64,
     watched: Arc<Watched>,
+    offers: Offers,
 }
 
 impl Scheduler {
@@ -96,6 +101,7 @@ impl Scheduler {
             in_flight: 0,
             random: seed,
             watched: Arc::default(),
+            offers: Offers::default(),
             deliveries,
             options,
         };
@@ -188,24 +194,75 @@ impl Scheduler {
                 self.leave(&host, now_ms);
                 continue;
             };
-            if active.deficit < bytes {
+            if active.deficit < bytes + active.owes {
                 active.deficit += self.options.quantum_bytes;
                 self.ring.rotate_left(1);
                 continue;
             }
-            active.deficit -= bytes;
+            active.deficit -= bytes + std::mem::take(&mut active.owes);
             let Some(placed) = active.start() else {
                 continue;
             };
             self.in_flight += 1;
             self.watched.show(&host, active);
             let lane_failures = active.state.failures;
+            let batch = self.batch(&host, &placed, now_ms)?;
             return Ok(Some(Try {
                 placed,
                 lane_failures,
+                batch,
             }));
         }
         Ok(None)
+    }
+
+    /// What goes along with an item that was started, where there is more for a host that takes batches. Of which that
+    /// is not known, is to be asked.
+    fn batch(
+        &mut self,
+        host: &Arc<str>,
+        placed: &Placed,
+        now_ms: i64,
+    ) -> Result<Option<Batch>, DeliveryError> {
+        let Some(active) = self.lanes.get_mut(host) else {
+            return Ok(None);
+        };
+        let Some(inbox) = placed.item.inbox.as_deref() else {
+            return Ok(None);
+        };
+        let is_well = active.state.next_try_ms.is_none() && placed.place.due_ms.is_none();
+        if !is_well || !goes_along(&placed.item) || self.options.batch_items <= 1 {
+            return Ok(None);
+        }
+        if self.offers.is_unknown(host, now_ms) {
+            if active.has_more(&self.deliveries, placed)? {
+                self.offers.want(host, inbox);
+            }
+            return Ok(None);
+        }
+        let Some(Offer { url, most }) = self.offers.of(host, now_ms).cloned() else {
+            return Ok(None);
+        };
+        let bytes = (WRAPPER_BYTES - FRAME_BYTES) as u64;
+        let room = Room {
+            items: most.min(self.options.batch_items).saturating_sub(1),
+            bytes: bytes.saturating_sub(u64::from(placed.item.bytes)),
+        };
+        let others = active.gather(&self.deliveries, placed, room)?;
+        let along: u64 = others.iter().map(|one| u64::from(one.item.bytes)).sum();
+        // It has had its turns in advance.
+        active.owes += along;
+        Ok((!others.is_empty()).then_some(Batch { url, others }))
+    }
+
+    /// The next host to be asked whether it takes batches, and an inbox there.
+    pub fn next_to_ask(&mut self) -> Option<(Arc<str>, String)> {
+        self.offers.wanted()
+    }
+
+    /// What a host said of batches; an error where it could not be asked.
+    pub fn told(&mut self, host: Arc<str>, said: Result<Option<Offer>, String>, now_ms: i64) {
+        self.offers.told(host, said, now_ms);
     }
 
     /// When [`Scheduler::next`] may have something although nothing happened, Unix milliseconds.
@@ -222,42 +279,8 @@ impl Scheduler {
         let deliveries = Arc::clone(&self.deliveries);
         let mut change = deliveries.change();
         let mut hosts = BTreeSet::new();
-        for Done { tried, outcome } in done {
-            let place = &tried.placed.place;
-            self.in_flight -= 1;
-            let random = self.random();
-            let Some(active) = self.lanes.get_mut(&place.host) else {
-                continue;
-            };
-            let facts = Tried {
-                failures: tried.placed.item.failures,
-                lane_failures: tried.lane_failures,
-                now_ms,
-                random,
-            };
-            let step = lane::step(&active.state, facts, outcome, &self.options);
-            if step.lane != active.state {
-                change.set_lane(&place.host, &step.lane);
-                active.state = step.lane;
-            }
-            active.land(place.actor);
-            let Placed { place, mut item } = tried.placed;
-            item.failures = step.failures;
-            hosts.insert(Arc::clone(&place.host));
-            if let Some(moved) = settle_item(
-                active,
-                &mut change,
-                Placed { place, item },
-                step.fate,
-                now_ms,
-            ) {
-                let lane = self
-                    .lanes
-                    .entry(Arc::clone(&moved.host))
-                    .or_insert_with(Active::idle);
-                lane.due_aside(now_ms);
-                hosts.insert(moved.host);
-            }
+        for done in done {
+            self.settle_try(done, &mut change, &mut hosts, now_ms);
         }
         deliveries.commit(change)?;
         for host in hosts {
@@ -298,6 +321,7 @@ impl Scheduler {
         if active.is_empty() && self.deliveries.is_missing(host) {
             self.deliveries.want(host);
         }
+        active.owes = 0;
         if active.is_idle() {
             self.lanes.remove(host);
             return;
@@ -327,78 +351,5 @@ impl Scheduler {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
-    }
-}
-
-/// What a fate does to the rows and to the lane in memory; gives the place in another lane that the item
-/// went to.
-fn settle_item(
-    active: &mut Active,
-    change: &mut Change<'_>,
-    Placed { place, mut item }: Placed,
-    fate: Fate,
-    now_ms: i64,
-) -> Option<Place> {
-    match fate {
-        Fate::Waits => return None,
-        Fate::AgainInPlace { at_ms } => {
-            active.hold(place.actor, at_ms);
-            change.put(&Placed { place, item });
-            return None;
-        }
-        Fate::Settled => change.remove(&place),
-        Fate::SetAside { due_ms } => {
-            change.set_aside(&place, item, due_ms);
-            active.due_aside(due_ms);
-        }
-        Fate::Moved { inbox } => match lane_of(&inbox) {
-            Some(host) if *host == *place.host => {
-                item.inbox = Some(inbox);
-                change.put(&Placed { place, item });
-                return None;
-            }
-            Some(host) => {
-                item.inbox = Some(inbox);
-                change.remove(&place);
-                active.passed(&place);
-                let moved = Place {
-                    host: Arc::from(host),
-                    due_ms: Some(now_ms),
-                    ..place
-                };
-                change.put(&Placed {
-                    place: moved.clone(),
-                    item,
-                });
-                return Some(moved);
-            }
-            None => {
-                let answer = format!("its inbox is said to be {inbox}, which is no URL to send to");
-                change.bury(&place, &letter(&place, item, None, answer, now_ms));
-            }
-        },
-        Fate::Dead { status, answer } => {
-            change.bury(&place, &letter(&place, item, status, answer, now_ms));
-        }
-    }
-    active.passed(&place);
-    None
-}
-
-fn letter(
-    place: &Place,
-    item: Item,
-    status: Option<u16>,
-    answer: String,
-    at_ms: i64,
-) -> DeadLetter {
-    DeadLetter {
-        host: place.host.to_string(),
-        actor: place.actor,
-        offset: place.offset,
-        item,
-        status,
-        answer: clip(&answer),
-        at_ms,
     }
 }

@@ -11,6 +11,7 @@ mod change;
 mod dead;
 mod dormant;
 mod progress;
+mod record;
 mod rows;
 mod waiting;
 
@@ -26,12 +27,13 @@ use tokio::sync::watch;
 pub use self::change::Change;
 use self::change::Touched;
 pub use self::dormant::Again;
+pub use self::record::{Came, Record, Recorded};
 pub use self::rows::{
     ANSWER_BYTES, BadRow, DeadLetter, Item, Lane, Missed, Place, Placed, Recipient, clip,
 };
 use self::rows::{
     ASIDE, CURSOR, DEAD, FAN_OUT, Head, LANE, Progress, QUEUED, decode, host_prefix, lane_host,
-    lane_key, offset_key, offset_of, pair_key, split_host,
+    lane_key, offset_key, offset_of, pair_key, queued_from, split_host,
 };
 pub use self::waiting::Waiting;
 use crate::engine::{Engine, EngineError, Row, prefix_end};
@@ -244,6 +246,28 @@ impl Deliveries {
         let may_miss = self.touched().missing.contains(host);
         let (offset, recipient) = from;
         self.first_before(host, actor, Head { offset, recipient }, may_miss)
+    }
+
+    /// The items of `actor` in a host's queue, at or behind `from`, at most `limit`; of a host that may miss something
+    /// one at a time.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn queued(
+        &self,
+        host: &str,
+        actor: ActorNo,
+        from: (u64, u64),
+        limit: usize,
+    ) -> Result<Vec<Placed>, DeliveryError> {
+        if self.touched().missing.contains(host) {
+            return Ok(self.first_queued(host, actor, from)?.into_iter().collect());
+        }
+        let (offset, recipient) = from;
+        let from = queued_from(host, actor, Head { offset, recipient });
+        let to = prefix_end(&pair_key(QUEUED, host, actor));
+        let rows = self.engine.scan(&from, &to, limit, false)?;
+        rows.iter().map(placed).collect()
     }
 
     /// What is set aside for a host, the first due first, at most `limit`.

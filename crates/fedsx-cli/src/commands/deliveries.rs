@@ -118,6 +118,67 @@ fn lane_value(lane: &proto::Lane) -> Map {
     ])
 }
 
+/// Tells what came of the deliveries of an activity so far.
+pub(crate) async fn of(global: &Global, cid_or_url: String) -> anyhow::Result<()> {
+    let client = connect(global).await?;
+    let request = proto::ExplainRequest { cid_or_url };
+    let explanation = client.explain(request).await.map_err(Failure::from)?;
+    let columns = ["host", "state", "status", "tried", "recipient", "answer"];
+    let mut list = stdout(global.output).list(&columns);
+    for record in &explanation.deliveries {
+        list.push(&record_value(record), || {
+            vec![
+                clean(&record.host),
+                record.state.clone(),
+                status(record.status),
+                clock(record.at_ms),
+                clean(&record.recipient),
+                clean(&record.answer).chars().take(60).collect(),
+            ]
+        })?;
+    }
+    list.finish("nothing is on record of its deliveries")?;
+    Ok(())
+}
+
+pub(super) fn record_value(record: &proto::DeliveryRecord) -> Map {
+    Map::from([
+        ("host", Value::from(&*record.host)),
+        ("actor", Value::from(&*record.actor)),
+        ("recipient", Value::from(&*record.recipient)),
+        ("state", Value::from(&*record.state)),
+        (
+            "status",
+            match record.status {
+                0 => Value::Nil,
+                status => count(status.into()),
+            },
+        ),
+        ("answer", text_or_nil(&record.answer)),
+        ("failures", count(record.failures.into())),
+        ("at", time(record.at_ms)),
+    ])
+}
+
+/// A record in a line.
+pub(super) fn record_line(record: &proto::DeliveryRecord) -> String {
+    let mut words = vec![clean(&record.host), record.state.clone()];
+    if record.status > 0 {
+        words.push(record.status.to_string());
+    }
+    words.push(clock(record.at_ms));
+    words.push(clean(&record.answer));
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
+}
+
+fn status(status: u32) -> String {
+    match status {
+        0 => "-".to_owned(),
+        status => status.to_string(),
+    }
+}
+
 /// Lists, retries or drops dead letters.
 pub(crate) async fn dead_letters(
     global: &Global,
@@ -139,17 +200,12 @@ async fn list(global: &Global) -> anyhow::Result<()> {
         let answer = client.dead_letters(request).await.map_err(Failure::from)?;
         for letter in &answer.dead_letters {
             list.push(&letter_value(letter), || {
-                let status = if letter.status == 0 {
-                    "-".to_owned()
-                } else {
-                    letter.status.to_string()
-                };
                 let answer: String = clean(&letter.answer).chars().take(60).collect();
                 vec![
                     letter.id.clone(),
                     clock(letter.at_ms),
                     clean(&letter.host),
-                    status,
+                    status(letter.status),
                     letter.actor.clone(),
                     short_cid(&letter.cid),
                     answer,

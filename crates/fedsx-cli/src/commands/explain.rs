@@ -6,7 +6,7 @@ use fedsx_admin::proto;
 use fedsx_core::value::{Map, Value};
 
 use super::connect::connect;
-use super::deliveries::{count, letter_value, text_or_nil, time};
+use super::deliveries::{count, letter_value, record_line, record_value, text_or_nil, time};
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::{Output, clean, clock, place, stdout};
@@ -34,6 +34,8 @@ fn value(explanation: &proto::Explanation) -> Map {
     };
     let letters = explanation.dead_letters.iter();
     let letters: Vec<Value> = letters.map(|letter| letter_value(letter).into()).collect();
+    let records = explanation.deliveries.iter();
+    let records: Vec<Value> = records.map(|record| record_value(record).into()).collect();
     let mut value = Map::from([
         ("cid", Value::from(&*explanation.cid)),
         ("id", Value::from(&*explanation.id)),
@@ -47,6 +49,7 @@ fn value(explanation: &proto::Explanation) -> Map {
         ("at", time(explanation.at_ms)),
         ("definitions", texts(&explanation.definitions)),
         ("causedBy", texts(&explanation.caused_by)),
+        ("deliveries", records.into()),
         ("deadLetters", letters.into()),
     ]);
     if let Some(entry) = &explanation.entry {
@@ -97,6 +100,9 @@ fn people(explanation: &proto::Explanation) -> String {
     }
     line("judged by", explanation.definitions.join(" "));
     line("caused by", clean(&explanation.caused_by.join(" ")));
+    for record in &explanation.deliveries {
+        line("delivery", record_line(record));
+    }
     for letter in &explanation.dead_letters {
         let why = clean(&letter.answer);
         line(

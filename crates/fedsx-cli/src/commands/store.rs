@@ -231,24 +231,9 @@ fn control_members(value: &mut Map, control: &Control) {
         }
         Control::Between { between, .. } => peer(value, between.peer()),
         Control::PeerGone { peer: gone } => peer(value, gone),
-        Control::InstanceBlock {
-            host,
-            blocked,
-            actor,
-        } => block_members(value, host, actor.as_deref(), *blocked),
-        Control::ActorHostBlock {
-            actor,
-            host,
-            blocked,
-        } => {
-            value.insert("actor", count(actor.0.into()));
-            block_members(value, host, None, *blocked);
-        }
-        Control::HostRelationsEnded { actor, host, peers } => {
-            value.insert("actor", count(actor.0.into()));
-            value.insert("host", &**host);
-            value.insert("peers", peers.clone());
-        }
+        Control::InstanceBlock { .. }
+        | Control::ActorHostBlock { .. }
+        | Control::HostRelationsEnded { .. } => block_members(value, control),
         Control::RecoveryPinned { peer, digest, .. } => {
             value.insert("peer", &**peer);
             value.insert("recoveryDigest", &**digest);
@@ -300,12 +285,35 @@ fn peer(value: &mut Map, peer: &str) {
     value.insert("peer", peer);
 }
 
-fn block_members(value: &mut Map, host: &str, actor: Option<&str>, blocked: bool) {
-    value.insert("host", host);
-    if let Some(actor) = actor {
-        value.insert("peer", actor);
+fn block_members(value: &mut Map, control: &Control) {
+    match control {
+        Control::InstanceBlock {
+            host,
+            blocked,
+            actor,
+        } => {
+            value.insert("host", &**host);
+            if let Some(actor) = actor {
+                value.insert("peer", &**actor);
+            }
+            value.insert("blocked", *blocked);
+        }
+        Control::ActorHostBlock {
+            actor,
+            host,
+            blocked,
+        } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("host", &**host);
+            value.insert("blocked", *blocked);
+        }
+        Control::HostRelationsEnded { actor, host, peers } => {
+            value.insert("actor", count(actor.0.into()));
+            value.insert("host", &**host);
+            value.insert("peers", peers.clone());
+        }
+        _ => {}
     }
-    value.insert("blocked", blocked);
 }
 
 fn blob_members(value: &mut Map, blob: &Blob) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use fedsx_admin::{Backlog, DeadLetter, DeliveryAdmin, Lane, Selection, WaitingOf};
+use fedsx_admin::{Backlog, DeadLetter, DeliveryAdmin, DeliveryRecord, Lane, Selection, WaitingOf};
 use fedsx_core::cid::Cid;
 use fedsx_core::entry::ActorNo;
 use fedsx_core::refusal::{Code, Refusal};
@@ -94,18 +94,23 @@ impl AdminDeliveries {
         );
     }
 
+    /// The name of a local actor; empty where it can't be read.
+    fn name_of(&self, no: ActorNo) -> String {
+        let actor = self.node.view().state().actor(no);
+        actor
+            .ok()
+            .flatten()
+            .map(|actor| actor.name)
+            .unwrap_or_default()
+    }
+
     fn letter(&self, id: u64, letter: Letter) -> DeadLetter {
-        let actor = self.node.view().state().actor(letter.actor);
         DeadLetter {
             id: id.to_string(),
             host: letter.host,
             inbox: letter.item.inbox.unwrap_or_default(),
             cid: Cid::of_document(letter.item.digest).to_string(),
-            actor: actor
-                .ok()
-                .flatten()
-                .map(|actor| actor.name)
-                .unwrap_or_default(),
+            actor: self.name_of(letter.actor),
             offset: letter.offset,
             status: letter.status,
             answer: letter.answer,
@@ -144,6 +149,22 @@ impl DeliveryAdmin for AdminDeliveries {
             hosts: hosts.iter().map(ToString::to_string).collect(),
             unexpanded,
         })
+    }
+
+    fn records_of(&self, offset: u64, limit: usize) -> Result<Vec<DeliveryRecord>, Refusal> {
+        let records = self.delivery.records_of(offset, limit);
+        let records = records.map_err(|error| failed(&error))?;
+        let told = records.into_iter().map(|recorded| DeliveryRecord {
+            host: recorded.host.to_string(),
+            actor: self.name_of(recorded.actor),
+            recipient: recorded.record.recipient,
+            state: recorded.record.came.as_str(),
+            status: recorded.record.status,
+            answer: recorded.record.answer,
+            failures: recorded.record.failures,
+            at_ms: recorded.record.at_ms,
+        });
+        Ok(told.collect())
     }
 
     fn dead_letter_count(&self) -> Result<u64, Refusal> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fedsx_core::entry::ActorNo;
-use fedsx_store::delivery::{DeadLetter, DeliveryError, Place};
+use fedsx_store::delivery::{DeadLetter, DeliveryError, Place, Recorded};
 
 use super::{Delivery, Event, Inner};
 use crate::attempt::lane_of;
@@ -206,6 +206,14 @@ impl<O: Outbound> Delivery<O> {
             let _ = self.inner.events.send(Event::Woken(host.to_owned())).await;
         }
         is_failing
+    }
+
+    /// What came of the deliveries of an entry, at most `limit`.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn records_of(&self, offset: u64, limit: usize) -> Result<Vec<Recorded>, DeliveryError> {
+        self.inner.deliveries.records_of(offset, limit)
     }
 
     /// Everything in numbers.

@@ -66,6 +66,7 @@ fn outcomes() -> Vec<(String, Outcome)> {
                 retry_after_ms: None,
             },
         ),
+        ("not in a batch".to_owned(), Outcome::NotTaken),
         ("not to be sent".to_owned(), refused(None, None)),
         (
             "moved".to_owned(),

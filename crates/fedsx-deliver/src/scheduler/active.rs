@@ -1,5 +1,7 @@
 //! One lane in memory: what is under way, whose turn it is, and what it waits for.
 
+mod gather;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -8,6 +10,8 @@ use fedsx_store::delivery::{Deliveries, DeliveryError, Lane, Place, Placed};
 
 use crate::lane::{is_open, width};
 use crate::options::DeliveryOptions;
+
+pub(super) use self::gather::Room;
 
 /// Items set aside that are looked at together.
 const ASIDE_PAGE: usize = 16;
@@ -21,6 +25,8 @@ pub(super) struct Active {
     pub(super) flying: usize,
     /// Bytes it may still be sent in this turn.
     pub(super) deficit: u64,
+    /// Bytes that it was sent in a batch beyond its turn.
+    pub(super) owes: u64,
     /// Whether it is in the ring.
     pub(super) in_ring: bool,
     /// When it enters the ring by itself.
@@ -36,6 +42,8 @@ pub(super) struct Active {
     aside_ms: Option<i64>,
     /// The item that is next.
     ahead: Option<Placed>,
+    /// Whether a batch is under way: nothing else begins beside it.
+    batch_flies: bool,
 }
 
 impl Active {
@@ -86,10 +94,7 @@ impl Active {
             .as_mut()
             .and_then(|senders| senders.get_mut(&place.actor))
         {
-            let behind = match place.recipient.checked_add(1) {
-                Some(recipient) => (place.offset, recipient),
-                None => (place.offset + 1, 0),
-            };
+            let behind = behind(place);
             // Unless something was queued before it meanwhile.
             if *from >= (place.offset, place.recipient) {
                 *from = behind.max(*from);
@@ -131,7 +136,7 @@ impl Active {
             self.forget();
             return Ok(None);
         }
-        if self.flying >= width(&self.state, options) {
+        if self.batch_flies || self.flying >= width(&self.state, options) {
             return Ok(None);
         }
         if self.ahead.is_none() {
@@ -224,5 +229,13 @@ impl Active {
         held.chain(self.aside_ms)
             .filter(|at_ms| *at_ms > now_ms)
             .min()
+    }
+}
+
+/// The least place behind one, offset and recipient.
+fn behind(place: &Place) -> (u64, u64) {
+    match place.recipient.checked_add(1) {
+        Some(recipient) => (place.offset, recipient),
+        None => (place.offset + 1, 0),
     }
 }

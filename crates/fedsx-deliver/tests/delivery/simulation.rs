@@ -10,6 +10,7 @@ use fedsx_core::entry::ActorNo;
 use fedsx_deliver::DeliveryOptions;
 use fedsx_deliver::attempt::{Done, Try, attempt};
 use fedsx_deliver::fanout::Expander;
+use fedsx_deliver::outbound::Outbound as _;
 use fedsx_deliver::scheduler::Scheduler;
 use fedsx_store::delivery::Deliveries;
 use fedsx_store::engine::Engine;
@@ -214,6 +215,20 @@ impl Simulation {
         };
         let place = &tried.placed.place;
         let same = self.flying.iter().map(|tried| &tried.placed.place);
+        let along = |tried: &Try| tried.batch.as_ref().map_or(0, |batch| batch.others.len());
+        let beside = same
+            .clone()
+            .filter(|other| other.host == place.host)
+            .count();
+        let a_batch = self
+            .flying
+            .iter()
+            .filter(|one| one.placed.place.host == place.host);
+        assert!(
+            a_batch.map(along).sum::<usize>() == 0,
+            "nothing begins beside a batch"
+        );
+        assert!(along(&tried) == 0 || beside < 4);
         let host = same
             .clone()
             .filter(|other| other.host == place.host)
@@ -221,6 +236,10 @@ impl Simulation {
         assert!(host < 4, "four to a host");
         let pair = same.filter(|other| other.host == place.host && other.actor == place.actor);
         assert_eq!(pair.count(), 0, "one of an actor to a host");
+        while let Some((host, inbox)) = self.scheduler.next_to_ask() {
+            let said = self.world.offer(&inbox).now_or_never().expect("at once");
+            self.scheduler.told(host, said, now_ms);
+        }
         self.flying.push(tried);
         assert!(self.flying.len() <= 8);
         true
@@ -259,6 +278,13 @@ impl Simulation {
 
     fn change_mood(&mut self) {
         let host = format!("h{}", self.random.below(HOSTS));
+        // Now and then one takes batches, or stops to.
+        if self.random.one_in(4) {
+            let mut facts = self.world.facts();
+            if !facts.batching.remove(&host) {
+                facts.batching.insert(host.clone());
+            }
+        }
         let offsets = (0..5).map(|_| 1 + self.random.below(60)).collect();
         let mood = match (self.trouble, self.random.below(8)) {
             (_, 0..2) => Mood::Down,
@@ -524,10 +550,7 @@ fn a_done_that_is_settled_once_frees_its_place() {
     let host = Arc::clone(&tried.placed.place.host);
     let watched = simulation.scheduler.watched();
     assert_eq!(watched.in_flight(&host), 1);
-    let done = Done {
-        tried,
-        outcome: fedsx_deliver::lane::Outcome::Arrived,
-    };
+    let done = Done::of_one(tried, fedsx_deliver::lane::Outcome::Arrived);
     simulation
         .scheduler
         .settle(vec![done], 1_000_001)

@@ -8,8 +8,10 @@ use fedsx_core::cid::Digest;
 use fedsx_core::entry::ActorNo;
 use fedsx_core::state::{Follower, ReceivesAt};
 use fedsx_deliver::attempt::lane_of;
+use fedsx_deliver::lane::Class;
 use fedsx_deliver::outbound::{
-    Entry, Fault, Followers, Local, LookedUp, Outbound, Parcel, PeerStanding, Posted,
+    BatchParcel, Entry, Fault, Followers, Local, LookedUp, Offer, Outbound, Parcel, PeerStanding,
+    Posted, PostedBatch,
 };
 use fedsx_store::engine::{Batch, Engine, EngineError, EngineKind, MemoryEngine, Row};
 use tokio::sync::watch;
@@ -46,6 +48,10 @@ pub(crate) struct Facts {
     pub(crate) tried: Vec<(String, u64)>,
     pub(crate) placed: BTreeSet<(Digest, ActorNo)>,
     pub(crate) ended: Vec<String>,
+    /// The hosts that take batches.
+    pub(crate) batching: BTreeSet<String>,
+    /// Batches that were taken.
+    pub(crate) batches: usize,
     /// Whether time is tokio's.
     pub(crate) paused: Option<tokio::time::Instant>,
     /// How long an answer takes, milliseconds.
@@ -298,6 +304,61 @@ impl Outbound for World {
             retry_after_ms: None,
             text: format!("it is {status}"),
         }
+    }
+
+    async fn offer(&self, inbox: &str) -> Result<Option<Offer>, String> {
+        let host = lane_of(inbox).expect("an inbox has a host");
+        let facts = self.facts();
+        let offer = facts.batching.contains(&host).then(|| Offer {
+            url: format!("https://{host}/batch"),
+            most: 5,
+        });
+        match facts.moods.get(&host) {
+            Some(Mood::Down) => Err("no connection".to_owned()),
+            _ => Ok(offer),
+        }
+    }
+
+    async fn post_batch(&self, parcel: BatchParcel) -> PostedBatch {
+        let host = lane_of(&parcel.url).expect("a host");
+        let mood = self.facts().moods.get(&host).cloned();
+        if !self.facts().batching.contains(&host) {
+            return PostedBatch::Refused("no batches any more".to_owned());
+        }
+        assert!(
+            (1..=5).contains(&parcel.digests.len()),
+            "as many as it takes"
+        );
+        match mood {
+            Some(Mood::Down) => {
+                return PostedBatch::HostFailed {
+                    why: "no connection".to_owned(),
+                    retry_after_ms: None,
+                };
+            }
+            Some(Mood::Answers(status)) if Class::of(status) == Class::Host => {
+                return PostedBatch::HostFailed {
+                    why: status.to_string(),
+                    retry_after_ms: None,
+                };
+            }
+            _ => {}
+        }
+        self.facts().batches += 1;
+        let mut answers = Vec::new();
+        for digest in parcel.digests {
+            let offset = self.offset_of(&digest);
+            let sender = self.facts().entries[&offset].sender.clone();
+            let (_, no) = sender.rsplit_once('a').expect("an actor");
+            let single = Parcel {
+                actor: ActorNo(no.parse().expect("a number")),
+                digest,
+                inbox: format!("https://{host}/inbox"),
+                to_followers: true,
+            };
+            answers.push(self.post(single).await);
+        }
+        PostedBatch::Answers(answers)
     }
 
     async fn look_up(&self, peer: &str, _: bool) -> LookedUp {

@@ -102,9 +102,7 @@ impl Node {
                     return settled(Status::Dropped(why));
                 }
                 Decision::Append(draft) => {
-                    return self
-                        .enqueue_judged(taking, (cid, act), draft, arriving)
-                        .await;
+                    return self.enqueue_judged(taking, (cid, act), draft).await;
                 }
                 Decision::Need(need) => {
                     if taking.keys_only {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fedsx_core::entry::ActorNo;
 
+use super::record::{self, Record};
 use super::rows::{
     CURSOR, DEAD, DeadLetter, FAN_OUT, Item, Lane, MISSED, Missed, PROGRESS, Place, Placed,
     Progress, encode, lane_key, offset_key, pair_key,
@@ -38,6 +39,8 @@ pub(super) struct Touched {
     pub(super) dormant: BTreeSet<Arc<str>>,
     /// The hosts for which something is no longer queued.
     pub(super) missing: BTreeSet<Arc<str>>,
+    /// The number of records, once it is known.
+    pub(super) records: Option<u64>,
 }
 
 impl Touched {
@@ -60,6 +63,7 @@ pub struct Change<'a> {
     lanes: Vec<(Arc<str>, bool)>,
     /// The hosts for which it says from where on nothing is queued.
     missing: BTreeSet<Arc<str>>,
+    records: Vec<(Vec<u8>, Record)>,
 }
 
 impl<'a> Change<'a> {
@@ -72,13 +76,14 @@ impl<'a> Change<'a> {
             rows: Vec::new(),
             lanes: Vec::new(),
             missing: BTreeSet::new(),
+            records: Vec::new(),
         }
     }
 
     /// Whether there is nothing to commit.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.batch.is_empty()
+        self.batch.is_empty() && self.records.is_empty()
     }
 
     /// An item stands at its place, in place of what stood there.
@@ -135,6 +140,11 @@ impl<'a> Change<'a> {
     /// A dead letter is forgotten.
     pub fn drop_dead_letter(&mut self, id: u64) {
         self.row(offset_key(DEAD, id), None);
+    }
+
+    /// What came of a try.
+    pub fn record(&mut self, place: &Place, record: Record) {
+        self.records.push((record::key(place), record));
     }
 
     /// The state of a lane.
@@ -212,6 +222,7 @@ impl Deliveries {
             mut rows,
             lanes,
             missing,
+            records,
             ..
         } = change;
         let mut progress = touched.progress;
@@ -219,9 +230,10 @@ impl Deliveries {
             progress.expanded = progress.expanded.max(offset);
             batch.put(vec![PROGRESS], encode(&progress));
         }
-        if batch.is_empty() {
+        if batch.is_empty() && records.is_empty() {
             return Ok(());
         }
+        touched.records = self.keep_records(touched.records, &mut batch, records)?;
         let dead = self.make_room(touched.dead, &mut batch, &mut rows)?;
         let moved = match touched.waiting {
             Some(_) => waiting::moved(self.engine.as_ref(), &batch)?,

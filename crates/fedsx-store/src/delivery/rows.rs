@@ -32,6 +32,8 @@ pub(super) const PROGRESS: u8 = 0x87;
 
 /// From where on nothing is queued for a host: `88 host 00 actor` → [`Missed`].
 pub(super) const MISSED: u8 = 0x88;
+/// The account of deliveries: `8f offset actor recipient host` → [`super::Record`].
+pub(super) const RECORD: u8 = 0x8f;
 
 /// Longest text of a peer's answer, or of an error, that is kept, bytes.
 pub const ANSWER_BYTES: usize = 1_024;
@@ -389,13 +391,13 @@ pub(super) fn actor_no(bytes: &[u8]) -> Result<ActorNo, BadRow> {
     Ok(ActorNo(u32::from_be_bytes(bytes)))
 }
 
-fn number(bytes: &[u8]) -> Result<u64, BadRow> {
+pub(super) fn number(bytes: &[u8]) -> Result<u64, BadRow> {
     Ok(u64::from_be_bytes(
         bytes.try_into().map_err(|_| BadRow::Key)?,
     ))
 }
 
-fn text(bytes: &[u8]) -> Result<&str, BadRow> {
+pub(super) fn text(bytes: &[u8]) -> Result<&str, BadRow> {
     std::str::from_utf8(bytes).map_err(|_| BadRow::Key)
 }
 
