@@ -13,6 +13,7 @@
 
 mod backfill;
 mod bare;
+mod batches;
 mod deliveries;
 mod fanout;
 mod folds;
@@ -35,11 +36,12 @@ use anyhow::{Context as _, bail};
 use report::{Results, Section};
 
 /// The measurements, in the order in which they run.
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "idle",
     "inbox",
     "publish",
     "deliveries",
+    "batches",
     "fanout",
     "backfill",
     "start",
@@ -48,7 +50,8 @@ const ALL: [&str; 9] = [
 ];
 
 const HELP: &str = "\
-fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, fanout, backfill, start, folds, language";
+fedsx-bench run ROOT [NAME…]   measures all, or those named: idle, inbox, publish, deliveries, batches, fanout,
+backfill, start, folds, language";
 
 /// The server's, so that the yardstick has no other.
 #[global_allocator]
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         ["run", root, names @ ..] => run(Path::new(root), names),
         // What follows are the processes that a run starts.
         ["bare", key, by] => bare::run(key, *by == "dalek"),
+        ["client", ports @ ..] => batches::client(ports),
         ["publish", dir] => publish::run(Path::new(dir)),
         ["fill", dir, engine, base_url, entries] => {
             start::fill(Path::new(dir), engine, base_url, entries)
@@ -110,6 +114,7 @@ fn measure(name: &str, root: &Path, fedsx: &Path) -> anyhow::Result<Section> {
         "inbox" => inbox::measure(fedsx),
         "publish" => publish::measure(),
         "deliveries" => deliveries::measure(fedsx),
+        "batches" => batches::measure(fedsx),
         "fanout" => fanout::measure(fedsx),
         "backfill" => backfill::measure(fedsx),
         "start" => start::measure(fedsx),

@@ -1,5 +1,5 @@
-//! The other side of federation, as cheap as it can be: takes every POST with 202 and counts it, and
-//! answers every GET with the one actor document it has.
+//! The other side of federation, as cheap as it can be: takes every POST with 202 and counts it, of a batch each
+//! activity, and answers every GET with the one actor document it has.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use fedsx_core::batch::{self, Answer, write_answers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -86,7 +87,7 @@ impl State {
         self.document.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self) {
+    fn count(&self, posts: usize) {
         let now = Instant::now();
         self.arrived.send_modify(|arrived| {
             let all = arrived.get_or_insert(Arrived {
@@ -94,7 +95,7 @@ impl State {
                 first: now,
                 last: now,
             });
-            all.posts += 1;
+            all.posts += posts;
             all.last = now;
         });
     }
@@ -129,8 +130,13 @@ async fn converse(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
                 return Ok(());
             }
         }
-        let answer = if received.starts_with(b"POST") {
-            state.count();
+        let answer = if received.starts_with(b"POST /inbox/batch ") {
+            let body = Bytes::copy_from_slice(&received[head + 4..whole]);
+            let count = batch::read(&body).map_or(0, |activities| activities.len());
+            state.count(count);
+            taken(count)
+        } else if received.starts_with(b"POST") {
+            state.count(1);
             Bytes::from_static(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
         } else {
             let document = state.lock().clone();
@@ -143,4 +149,21 @@ async fn converse(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
         stream.write_all(&answer).await?;
         received.drain(..whole);
     }
+}
+
+/// The answer to a batch of so many.
+fn taken(count: usize) -> Bytes {
+    let taken = Answer {
+        cid: None,
+        status: 202,
+        code: None,
+        detail: None,
+        retry_after_s: None,
+    };
+    let body = write_answers(&vec![taken; count]);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    Bytes::from([head.as_bytes(), &body].concat())
 }

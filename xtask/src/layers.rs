@@ -125,7 +125,8 @@ const HOMES: &[Home] = &[
     },
     Home {
         crates: &["isahc", "reqwest", "ureq"],
-        of: &["fedsx-discovery"],
+        // The benchmarks hold a plain client beside it.
+        of: &["fedsx-discovery", "fedsx-bench"],
         in_tests_of: None,
         why: "only fedsx-discovery dials out, through its guarded client",
     },
