@@ -365,7 +365,6 @@ pub fn write(row: Row, batch: &mut Batch) {
         Row::Evidence { .. }
         | Row::Recovery { .. }
         | Row::HostBlock { .. }
-        | Row::ActorHostBlock { .. }
         | Row::PeerBlock { .. } => hosts::write(row, batch),
         Row::Settled { .. }
         | Row::Spent { .. }
@@ -470,6 +469,7 @@ fn write_between(row: Row, batch: &mut Batch) {
         Row::Follower { actor, follower } => {
             followers::write(actor, follower, batch);
         }
+        row @ Row::ActorHostBlock { .. } => hosts::write(row, batch),
         other => unreachable!("{other:?} is laid out by `write`"),
     }
 }
