@@ -35,7 +35,7 @@ async fn the_instance_is_an_actor_and_none_of_its_actors() {
     })
     .await;
     assert_eq!(letter["status"], 403, "{letter}");
-    there.following("bob", 0).await;
+    there.is_refused("bob").await;
 
     // It takes nothing in, and nothing is done with it that is done with actors.
     let before = here.state();

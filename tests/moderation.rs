@@ -94,7 +94,7 @@ async fn with_a_list_of_hosts_no_other_is_let_in() {
         (letters[0]["cid"] == *follow).then_some(())
     })
     .await;
-    b.following("bob", 0).await;
+    b.is_refused("bob").await;
     let why = a.json(["explain", &follow]).to_string();
     assert!(why.contains("blocked"), "{why}");
     a.cli(["follow", "alice", &b.handle("bob")]).refused(1);

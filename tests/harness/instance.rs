@@ -328,6 +328,18 @@ impl Instance {
         self.relations("following", name, count).await;
     }
 
+    /// Waits until all that `name` asked to follow was refused.
+    pub(crate) async fn is_refused(&self, name: &str) {
+        let what = format!("{name}'s follows are refused");
+        within(PATIENCE, &what, async || {
+            let list = self.json(["following", name]);
+            let list = list.as_array().expect("a list");
+            let refused = list.iter().filter(|one| one["state"] == "refused");
+            (refused.count() == list.len() && !list.is_empty()).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until `count` others follow `name`, all accepted.
     pub(crate) async fn followers(&self, name: &str, count: usize) {
         self.relations("followers", name, count).await;

@@ -1,7 +1,7 @@
 //! The leaves of a log, read whole or from some leaf on and held against its checkpoint, and what was received held
 //! against them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::cid::{Cid, Digest};
 
@@ -92,8 +92,8 @@ impl Leaves {
     /// Holds what was received as public of the time that these leaves cover against them.
     #[must_use]
     pub fn compare<'a>(&self, received: impl IntoIterator<Item = &'a Cid>) -> Difference {
-        let known: HashSet<&Cid> = self.leaves.iter().collect();
-        let mut had = HashSet::new();
+        let known: BTreeSet<&Cid> = self.leaves.iter().collect();
+        let mut had = BTreeSet::new();
         let mut foreign = Vec::new();
         for cid in received {
             if had.insert(cid) && !known.contains(cid) {
