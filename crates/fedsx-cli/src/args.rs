@@ -225,9 +225,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Sx(Sx),
     /// What is still to be delivered, by host
+    #[command(args_conflicts_with_subcommands = true)]
     Deliveries {
         /// What came of the deliveries of one activity so far, by its CID or URL
-        #[arg(long, value_name = "CID-or-URL", conflicts_with = "action")]
+        #[arg(long, value_name = "CID-or-URL")]
         of: Option<String>,
         #[command(subcommand)]
         action: Option<Deliveries>,

@@ -47,7 +47,7 @@ pub struct Entry {
     pub named: Vec<String>,
     /// Those that only the entry's header names (`bto`, `bcc`).
     pub hidden: Vec<String>,
-    /// Whether it goes to the blocked as well: what ends a relation does.
+    /// Whether it goes to the blocked as well: what ends a relation does, and what takes something back.
     pub past_blocks: bool,
     /// Of a `Delete`: the offset of what it takes back. Who was a follower at any time since may have that.
     pub takes_back: Option<u64>,

@@ -130,7 +130,7 @@ impl Outbound for OverNode {
             hidden: hidden.actors,
             past_blocks: matches!(
                 activity.effect,
-                Some(Effect::Reject { .. } | Effect::UndoFollow { .. })
+                Some(Effect::Reject { .. } | Effect::UndoFollow { .. } | Effect::Deleted { .. })
             ),
         }))
     }

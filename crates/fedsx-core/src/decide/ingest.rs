@@ -247,6 +247,7 @@ impl Here<'_> {
         if let Some(target) = self.target
             && facts.state.blocks(target.no, &envelope.actor)?.any()
             && !matches!(effect, Some(Effect::UndoBlock { .. }))
+            && !self.told(envelope, effect.as_ref())?.contains(&target.no)
         {
             return Err(Refusal::new(Code::Blocked, "the actor does not receive from you").into());
         }
@@ -393,22 +394,36 @@ impl Here<'_> {
                 }
             }
         }
-        if let Some(Effect::Deleted { object, .. }) = effect {
-            for log in erase::inboxes(facts.state, object, &envelope.actor)? {
-                let is_target = self.target.is_none_or(|target| target.no == log.actor);
-                if is_target && !actors.contains(&log.actor) {
-                    actors.push(log.actor);
-                }
-            }
-        }
-        let mut logs = Vec::with_capacity(actors.len());
+        let told = self.told(envelope, effect)?;
+        actors.retain(|actor| !told.contains(actor));
+        let mut logs = Vec::with_capacity(actors.len() + told.len());
         for actor in actors {
             let blocks = facts.state.blocks(actor, &envelope.actor)?;
             if !blocks.ours {
                 logs.push(LogId::inbox(actor));
             }
         }
+        logs.extend(told.into_iter().map(LogId::inbox));
         Ok(logs)
+    }
+
+    /// Who has what a `Delete` takes back: they are told, whoever blocks whom, because a block is no reason to
+    /// keep what its maker has erased.
+    fn told(
+        &self,
+        envelope: &Envelope,
+        effect: Option<&Effect>,
+    ) -> Result<Vec<ActorNo>, StateError> {
+        let mut told = Vec::new();
+        if let Some(Effect::Deleted { object, .. }) = effect {
+            for log in erase::inboxes(self.facts.state, object, &envelope.actor)? {
+                let is_target = self.target.is_none_or(|target| target.no == log.actor);
+                if is_target && !told.contains(&log.actor) {
+                    told.push(log.actor);
+                }
+            }
+        }
+        Ok(told)
     }
 
     /// The local actors that an activity names, as recipients or by what it is about.

@@ -443,11 +443,6 @@ impl<'a> Whole<'a> {
         for (on, held) in self.held.iter().enumerate() {
             for (stored, activity) in held.activities() {
                 let is_create = activity.verb == "Create" && activity.object_id.is_some();
-                // From whom somebody there blocks, or is blocked by, nothing comes any more: no Delete either.
-                let mut people = self.people_on(on);
-                if people.any(|person| self.is_blocked(person, &activity.actor)) {
-                    continue;
-                }
                 if is_create && self.is_deleted(activity) && !stored.erased {
                     let offset = stored.header.offset;
                     return Err(format!(
