@@ -421,9 +421,10 @@ fn show(text: &str) {
 }
 
 fn is_done(lane: &Value) -> bool {
-    ["queued", "setAside", "inFlight"]
+    let has_none = ["queued", "setAside", "inFlight"]
         .iter()
-        .all(|count| lane[count] == 0)
+        .all(|count| lane[count] == 0);
+    has_none && lane["missedFrom"].is_null()
 }
 
 #[track_caller]
