@@ -114,6 +114,52 @@ deliver() { # inbox file answer
         --header "Content-Type: application/activity+json" --data-binary "@$2" "$1"
 }
 
+# What is still to be delivered to B, and why it was not yet.
+lane_to_b() {
+    a deliveries | tr -d ' \n' | grep -Eo "\{[^{}]*\"host\":\"${B#http://}\"[^{}]*\}"
+}
+
+# Those of some CIDs that a log lists, in its order: newest first.
+listed() { # cids command…
+    local cids=$1 answer
+    shift
+    answer=$("$@") || return 1
+    grep -Eo '"cid": *"[^"]*"' <<<"$answer" | grep -Eo 'b[a-z2-7]{20,}' | grep -Fx -- "$cids"
+}
+
+# The first number member of that name in the JSON on stdin.
+number() { # name
+    grep -Eo "\"$1\": *[0-9]+" | sed -n '1s/^.*[: ]//p'
+}
+
+# The head of alice's log, read into origin, size and root; its form is that of a signed checkpoint.
+read_checkpoint() {
+    local log="${alice#http://}/log" blank signed
+    fetch "$alice/log/checkpoint" >"$PAIR_DIR/checkpoint"
+    { read -r origin && read -r size && read -r root && read -r blank && read -r signed; } <"$PAIR_DIR/checkpoint"
+    [ "$origin" = "$log" ]
+    [[ $size =~ ^[1-9][0-9]*$ ]]
+    [[ $root =~ ^[A-Za-z0-9+/]{43}=$ ]]
+    [ -z "$blank" ]
+    [[ $signed == "— $log "* ]]
+}
+
+# The bytes of a CID as a leaf has them, in hexadecimal digits.
+leaf() { # cid
+    local alphabet=abcdefghijklmnopqrstuvwxyz234567 digits=${1#b} bits=0 value=0 before hex=""
+    while [ -n "$digits" ]; do
+        before=${alphabet%%"${digits:0:1}"*}
+        digits=${digits:1}
+        value=$(((value << 5 | ${#before}) & 0xfff))
+        bits=$((bits + 5))
+        if [ "$bits" -ge 8 ]; then
+            bits=$((bits - 8))
+            hex+=$(printf '%02x' $((value >> bits & 0xff)))
+        fi
+    done
+    printf '%04x%s' $((${#hex} / 2)) "$hex"
+}
+
 # The newest offset, and the hash of all derived rows.
 state() { # a|b
     "$1" status --digest | grep -E '"(digest|offset)"'
@@ -411,6 +457,58 @@ lacks "$only" document "$frank/outbox?page=true"
 holds '"entered": 0' a backfill mode_full "$frank" --mode last:3
 ok
 
+now "B is down: what alice writes waits, and A says for whom and why"
+"$here/stop_pair.sh" b
+posted=""
+for nth in $(seq 20); do
+    waiting=$(a post alice "Said to a closed door, $nth" | member cid)
+    posted=$waiting${posted:+$'\n'$posted}
+done
+eventually holds '"lastError":"' lane_to_b
+eventually holds "\"queued\":$nth," lane_to_b
+eventually holds '"state":"host-failed"' a deliveries --of "${posted##*$'\n'}"
+is_empty a dead-letters
+ok
+
+now "B is back: all of it arrives, once and in order, and not one by one"
+"$here/start_pair.sh" b >/dev/null
+eventually delivered a
+[ "$(listed "$posted" b inbox carol --limit 1000)" = "$posted" ]
+holds '"state":"arrived"' a deliveries --of "$waiting"
+# A delivery by itself is answered 202, a batch 200, and B counts since it started; some go before A knows that it takes
+# batches.
+singles=$(fetch "$(member url <"$PAIR_DIR/b/admin.json")/metrics" | sed -n 's/^fedsx_http_answers_total{status="202"} //p')
+[ "${singles:-0}" -lt "$nth" ]
+ok
+
+now "alice's log has a signed checkpoint, and what she says in public is its next leaf"
+holds '"faults": []' b verify actor "acct:alice@${A#http://}"
+read_checkpoint
+before="$size $root"
+newest=$(a post alice "What is said is said" | member cid)
+read_checkpoint
+[ "$size" = $((${before% *} + 1)) ]
+[ "$root" != "${before#* }" ]
+# Fewer leaves than a tile has: one partial bundle holds them all.
+bundle=$(fetch "$alice/log/tile/entries/000.p/$size" | od -An -v -tx1 | tr -d ' \n')
+[[ $bundle == *"$(leaf "$newest")" ]]
+a post alice "Between us" --to "$bob" >/dev/null
+read_checkpoint
+[ "$size" = $((${before% *} + 1)) ]
+ok
+
+now "the other side walks alice's log: it goes on from what was kept, each leaf is hers, and B signs that it saw it"
+walked=$(b verify actor "acct:alice@${A#http://}")
+holds '"outcome": "grown"' echo "$walked"
+holds '"faults": []' echo "$walked"
+[ "$(number before <<<"$walked")" = "${before% *}" ]
+[ "$(number size <<<"$walked")" = "$size" ]
+[ "$(number leaves <<<"$walked")" = "$size" ]
+[ $(($(number proved <<<"$walked") + $(number erased <<<"$walked"))) = "$size" ]
+holds 'lead to the root that was signed' "$FEDSX" --data-dir "$PAIR_DIR/b" verify actor "$alice"
+eventually holds "— ${B#http://}/actor " fetch "$alice/log/checkpoint"
+ok
+
 now "nothing is left to be delivered"
 eventually delivered a
 eventually delivered b
@@ -457,6 +555,10 @@ holds "\"$alice\"" a actor import "$PAIR_DIR/alice.fedsx" "${sealed[@]}"
 heard=$(a post alice "All was lost but this" --to "$bob" | member cid)
 eventually holds "$heard" b inbox bob
 holds '"clean": true' a verify
+a post alice "And to all of you" >/dev/null
+walked=$(b verify actor "$alice")
+holds '"outcome": "grown"' echo "$walked"
+holds '"faults": []' echo "$walked"
 ok
 
 held=1

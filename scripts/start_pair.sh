@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts two instances, A and B, in the background and waits until both are ready. Data, logs, addresses and process
-# ids are kept in PAIR_DIR, so that stop_pair.sh finds them, and a pair that is started again is the same pair.
+# ids are kept in PAIR_DIR, so that stop_pair.sh finds them, and a pair that is started again is the same pair. With
+# `a` or `b` only that one is started.
 #
 #   FEDSX          the program                       [target/debug/fedsx, else target/release/fedsx, else fedsx]
 #   PAIR_DIR       where everything is kept          [./pair]
@@ -52,8 +53,15 @@ ready() { # side
     fail "$side did not get ready; its log is $PAIR_DIR/$side.log"
 }
 
+[ $# -gt 0 ] || set -- a b
 mkdir -p "$PAIR_DIR"
-start a "${A_PORT:-}" "${A_ADMIN_PORT:-}"
-start b "${B_PORT:-}" "${B_ADMIN_PORT:-}"
-ready a
-ready b
+for side in "$@"; do
+    case $side in
+    a) start a "${A_PORT:-}" "${A_ADMIN_PORT:-}" ;;
+    b) start b "${B_PORT:-}" "${B_ADMIN_PORT:-}" ;;
+    *) fail "a pair is a and b, and $side is neither" ;;
+    esac
+done
+for side in "$@"; do
+    ready "$side"
+done
