@@ -3,7 +3,7 @@
 use fedsx_core::backfill::{Answer, Mode};
 use fedsx_core::cid::Digest;
 use fedsx_core::entry::{LogId, Visibility};
-use fedsx_core::refusal::Refusal;
+use fedsx_core::refusal::{Code, Refusal};
 use fedsx_core::state::Actor;
 use fedsx_core::value::{Map, Value};
 use fedsx_store::SeqRange;
@@ -29,9 +29,18 @@ impl Node {
             outbox: self.0.instance.outbox_url(name),
             tip: self.tip(&actor)?,
             total: totals.public + totals.followers,
-            checkpoint: None,
+            checkpoint: self.checkpoint_url(&actor)?,
         };
         Ok(Some(answer.to_map()))
+    }
+
+    /// Where the checkpoint of an actor's log is, if it has one.
+    fn checkpoint_url(&self, actor: &Actor) -> Result<Option<String>, Refusal> {
+        match self.log_of(actor) {
+            Ok(log) => Ok(Some(format!("{}/checkpoint", log.url))),
+            Err(refusal) if refusal.code == Code::NotFound => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The newest activity of an actor that its followers may read, and that is not erased.

@@ -180,6 +180,21 @@ async fn history_is_entered_in_its_order_and_changes_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_accept_says_where_history_is_and_by_what_it_is_checked() {
+    let net = Net::default();
+    let (_a, b, before) = asked(&net, Some(Mode::Full), 1).await;
+    let said = history(&b);
+    let accept = said.last().expect("an Accept");
+    let answer = accept.get("backfill").and_then(Value::as_map);
+    let answer = answer.expect("an answer");
+    let text = |member| answer.get(member).and_then(Value::as_str);
+    assert_eq!(text("outbox"), Some(OUTBOX));
+    assert_eq!(text("tip"), Some(&*cid(&before[1]).to_string()));
+    let checkpoint = "https://b.test/actors/bob/log/checkpoint";
+    assert_eq!(text("checkpoint"), Some(checkpoint));
+}
+
+#[tokio::test]
 async fn what_was_delivered_is_not_entered_again() {
     let net = Net::default();
     let (a, b, history) = asked(&net, Some(Mode::Full), 2).await;
