@@ -7,13 +7,15 @@
 //! a few in all; pages, bytes, activities and tries are bounded. Deliberately absent: history of local actors, which
 //! is here; what a peer's group passed on, of which nothing but the group's word is asked for.
 
+mod against;
 mod answer;
 mod check;
 mod enter;
+mod record;
 mod source;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Node, fault};
 
+use record::Record;
 use walk::{Halt, Walk};
 
 /// Backfills that are looked at for one to begin.
@@ -42,6 +45,8 @@ const LOOKED_AT: usize = 4_096;
 const GLANCE_MS: i64 = 60_000;
 /// Tries in a row after which one has failed.
 const TRIES: u32 = 12;
+/// Of all that waits, what was met that is remembered.
+const REMEMBERED: usize = 2 << 20;
 /// The longest pause between two tries.
 const PAUSE_MAX_MS: i64 = 6 * 3_600_000;
 /// Why one failed whose source has nothing where it said.
@@ -91,6 +96,8 @@ pub(crate) struct Backfilling {
     changed: Notify,
     /// Those under way, and their hosts.
     running: Mutex<BTreeSet<(ActorNo, String)>>,
+    /// What those met that wait, and since when they are due.
+    records: Mutex<BTreeMap<(ActorNo, String), (u64, Record)>>,
 }
 
 impl Backfilling {
@@ -100,11 +107,29 @@ impl Backfilling {
             options: OnceLock::new(),
             changed: Notify::new(),
             running: Mutex::default(),
+            records: Mutex::default(),
         }
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeSet<(ActorNo, String)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What one met by now; it is the caller's until it is kept again.
+    fn record(&self, actor: ActorNo, peer: &str, mode: &Mode, progress: &Progress) -> Record {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        match records.remove(&(actor, peer.to_owned())) {
+            Some((since, record)) if since == progress.since => record,
+            _ => Record::lost(mode, progress),
+        }
+    }
+
+    fn keep_record(&self, actor: ActorNo, peer: &str, since: u64, record: Record) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept: usize = records.values().map(|(_, kept)| kept.len() + 1).sum();
+        if kept + record.len() < REMEMBERED {
+            records.insert((actor, peer.to_owned()), (since, record));
+        }
     }
 
     /// Takes the place of a backfill, if none of its host is under way.
@@ -207,9 +232,13 @@ impl Node {
         let Some((actor, due)) = actor.zip(backfill.due.clone()) else {
             return Ok(());
         };
+        let (backfilling, since) = (&self.0.backfilling, due.since);
+        let progress = backfilling.progress.of(no, peer, since);
         let mut walk = Walk {
             node: self,
-            progress: self.0.backfilling.progress.of(no, peer, due.since),
+            record: backfilling.record(no, peer, &backfill.mode, &progress),
+            unchecked: None,
+            progress,
             answer: self.answer_of(&backfill, peer)?,
             actor,
             peer,
@@ -217,13 +246,16 @@ impl Node {
             due,
         };
         let (outcome, why) = match walk.walk().await {
-            Ok(outcome) => (outcome, None),
+            Ok(outcome) => (outcome, walk.unchecked.take()),
             Err(Halt::Fault(refusal)) => return Err(refusal),
             Err(Halt::Unfollowed) => (Outcome::Unfollowed, None),
             Err(Halt::Bounded(why)) => (Outcome::Bounded, Some(why.to_owned())),
             Err(Halt::Failed(why)) => (Outcome::Failed, Some(why)),
             Err(Halt::NotThere) => (Outcome::Failed, Some(NOT_THERE.to_owned())),
-            Err(Halt::Rest) => return Ok(()),
+            Err(Halt::Rest) => {
+                backfilling.keep_record(no, peer, since, walk.record);
+                return Ok(());
+            }
             Err(Halt::Retry { why, after_s }) if walk.progress.failures < TRIES => {
                 let failures = walk.progress.failures;
                 let retry_ms = self.now_ms() + pause_ms(options.retry_ms, failures, after_s);
@@ -232,6 +264,7 @@ impl Node {
                 walk.progress.retry_ms = retry_ms;
                 walk.progress.error = Some(why);
                 let kept = walk.progress;
+                backfilling.keep_record(no, peer, since, walk.record);
                 return self.save_progress(no, peer, kept).await;
             }
             Err(Halt::Retry { why, .. }) => (Outcome::Failed, Some(why)),

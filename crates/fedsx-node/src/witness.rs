@@ -31,7 +31,7 @@ use crate::{Node, fault};
 pub(crate) use cosigned::Cosigned;
 pub use held::{Asked, Declared};
 pub use pass::WitnessOptions;
-use read::Head;
+pub(crate) use read::Head;
 pub use read::LogError;
 pub use verified::{Verification, Verified};
 
@@ -114,7 +114,8 @@ impl Node {
         Ok(self.look_at_log(peer).await?.1)
     }
 
-    async fn look_at_log(&self, peer: &str) -> Result<(Head, Seen), LogError> {
+    /// As [`Self::witness`], with the checkpoint that was looked at.
+    pub(crate) async fn look_at_log(&self, peer: &str) -> Result<(Head, Seen), LogError> {
         let head = self.log_head(peer).await?;
         let kept = self.0.view.state().witnessed(peer)?;
         let before = kept.as_ref().map(Witnessed::checkpoint).transpose()?;

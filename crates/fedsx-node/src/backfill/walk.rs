@@ -24,6 +24,7 @@ use fedsx_store::backfill::Progress;
 use tokio::time::Instant;
 
 use super::enter::{Fate, Met, Reading};
+use super::record::Record;
 use super::source::{Asking, Page};
 use crate::{Node, fault};
 
@@ -80,6 +81,10 @@ pub(super) struct Walk<'a> {
     /// What the followed answered.
     pub(super) answer: Option<Answer>,
     pub(super) progress: Progress,
+    /// What was met of an instance of this kind.
+    pub(super) record: Record,
+    /// Why it could not be held against the source's log.
+    pub(super) unchecked: Option<String>,
 }
 
 impl Walk<'_> {
@@ -116,8 +121,11 @@ impl Walk<'_> {
         };
         let until = Instant::now() + TURN;
         if self.answer.is_some() || asking.is_of_this_kind().await? {
-            self.along(&asking, &reading, &outbox, until).await?;
-            self.check();
+            if !self.record.is_walked {
+                self.along(&asking, &reading, &outbox, until).await?;
+                self.record.is_walked = true;
+            }
+            self.check(&reading.owner).await?;
         } else {
             self.back(&asking, &reading, &outbox, until).await?;
         }
@@ -138,7 +146,9 @@ impl Walk<'_> {
         let mut url = match &self.progress.next {
             Some(next) => next.clone(),
             None => {
+                let size = self.log_size(&reading.owner).await;
                 let mark = self.beginning(asking, outbox).await?;
+                self.record = Record::behind(&mark, size);
                 format!("{outbox}?since={mark}&limit={PAGE}")
             }
         };
@@ -314,6 +324,9 @@ impl Walk<'_> {
         (self.progress.failures, self.progress.retry_ms) = (0, 0);
         self.progress.error = None;
         for met in met {
+            if ordered {
+                self.record.meet(&met);
+            }
             let progress = &mut self.progress;
             match &met.fate {
                 Fate::Entered => progress.entered += 1,

@@ -65,18 +65,18 @@ impl LogError {
 
 /// The newest checkpoint of a log.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub(super) actor: Arc<PeerActor>,
-    pub(super) log: ActorLog,
+    pub(crate) log: ActorLog,
     pub(super) note: Note,
-    pub(super) checkpoint: Checkpoint,
+    pub(crate) checkpoint: Checkpoint,
     pub(super) witnessed: Witnessed,
 }
 
 impl Node {
     /// The newest checkpoint of a remote actor's log, signed by the key that its document names; which is fetched anew
     /// where it is not.
-    pub(super) async fn log_head(&self, peer: &str) -> Result<Head, LogError> {
+    pub(crate) async fn log_head(&self, peer: &str) -> Result<Head, LogError> {
         self.let_in(peer)?;
         let known = self.0.peers.actor(peer, Purpose::Own).await;
         let known = known.map_err(|error| LogError::Actor(error.to_string()))?;

@@ -13,10 +13,13 @@ use fedsx_store::SeqRange;
 use fedsx_store::engine::EngineKind;
 
 use super::harness::run_until;
+use super::logs::{post, public, serve_other};
 use super::{BOB, Instance, Net, note, phase, with, without};
 
 const OUTBOX: &str = "https://b.test/actors/bob/outbox";
 const WHOLE: &str = "https://b.test/actors/bob/outbox?since=0&limit=1000";
+
+const LOG: &str = "https://b.test/actors/bob/log";
 
 /// bob has said some things, and alice asks to follow him and for a part of them. What bob's outbox gives her, oldest
 /// first: his `Create` of himself and so many notes.
@@ -190,8 +193,7 @@ async fn an_accept_says_where_history_is_and_by_what_it_is_checked() {
     let text = |member| answer.get(member).and_then(Value::as_str);
     assert_eq!(text("outbox"), Some(OUTBOX));
     assert_eq!(text("tip"), Some(&*cid(&before[1]).to_string()));
-    let checkpoint = "https://b.test/actors/bob/log/checkpoint";
-    assert_eq!(text("checkpoint"), Some(checkpoint));
+    assert_eq!(text("checkpoint"), Some(&*format!("{LOG}/checkpoint")));
 }
 
 #[tokio::test]
@@ -235,11 +237,19 @@ async fn a_source_that_serves_another_history_is_caught_and_named() {
     // One that is left out.
     let net = Net::default();
     let (a, _b, mut history) = asked(&net, Some(Mode::Full), 3).await;
+    let withheld = cid(&history.remove(2)).to_string();
+    net.serve(WHOLE, page(history, None));
+    assert_eq!(found(&ended(&a).await), [("withheld", withheld)]);
+
+    // The same by who has no log.
+    let net = Net::default();
+    let (a, b, mut history) = asked(&net, Some(Mode::Full), 3).await;
+    without_log(&net, &b);
     history.remove(2);
     net.serve(WHOLE, page(history, None));
-    let status = ended(&a).await;
+    let checkpoint = ("withheld", format!("{LOG}/checkpoint"));
     let one = ("withheld", "1 of 4 activities".to_owned());
-    assert_eq!(found(&status), [one]);
+    assert_eq!(found(&ended(&a).await), [checkpoint, one]);
 
     // The newest, which bob named when he accepted.
     let net = Net::default();
@@ -381,4 +391,177 @@ async fn a_page_of_another_origin_is_not_followed() {
     let expected = "failed: 2 entered, 0 here; a page lies on another origin";
     assert_eq!(told(&status), expected);
     assert_eq!(net.asked(elsewhere), 0);
+}
+
+/// bob's document names no log any more.
+fn without_log(net: &Net, b: &Instance) {
+    let bob = b.node.actor("bob").expect("an actor");
+    let document = b.node.view().actor_document(&bob).expect("reads");
+    net.serve(BOB, Some(without(&document, "logKey")));
+}
+
+/// What bob deletes is a Tombstone in his outbox.
+async fn delete(b: &Instance, create: &Map) {
+    let delete = Map::from([("type", "Delete"), ("object", &*object(create))]);
+    let deleted = b
+        .node
+        .publish("bob", delete, PublishOptions::default())
+        .await;
+    deleted.expect("publishes");
+}
+
+fn object(create: &Map) -> String {
+    let note = create.get("object").and_then(Value::as_map);
+    id(note.expect("a note"))
+}
+
+/// The server of bob says that it takes modes.
+fn of_this_kind(net: &Net) {
+    let modes = Map::from([("backfill", vec!["last", "full"])]);
+    let page = "https://b.test/.well-known/sx-capabilities";
+    net.serve(page, Some(modes));
+}
+
+#[tokio::test]
+async fn what_is_withheld_of_a_part_is_named_and_what_is_older_is_not_expected() {
+    let net = Net::default();
+    let (a, _b, history) = asked(&net, Some(Mode::Last { count: 3 }), 6).await;
+    let newest_first = [6, 5, 3, 1].map(|place: usize| history[place].clone());
+    let search = format!("{OUTBOX}?page=true&limit=4");
+    net.serve(&search, page(newest_first.to_vec(), None));
+    let rest = format!("{OUTBOX}?since={}&limit=1000", cid(&history[1]));
+    let served = [3, 5, 6].map(|place: usize| history[place].clone());
+    net.serve(&rest, page(served.to_vec(), None));
+    let status = ended(&a).await;
+    assert_eq!(told(&status), "disputed: 3 entered, 0 here");
+    let withheld = [2, 4].map(|place: usize| ("withheld", cid(&history[place]).to_string()));
+    assert_eq!(found(&status), withheld);
+    a.close_and_compare();
+}
+
+#[tokio::test]
+async fn who_deleted_something_withholds_nothing() {
+    let net = Net::default();
+    let (a, b, before) = asked(&net, Some(Mode::Full), 4).await;
+    delete(&b, &before[2]).await;
+    let now = history(&b);
+    assert_eq!(
+        now[2].get("type").and_then(Value::as_str),
+        Some("Tombstone")
+    );
+    net.serve(WHOLE, page(now[..5].to_vec(), None));
+    let status = ended(&a).await;
+    assert_eq!(told(&status), "complete: 4 entered, 0 here");
+
+    // One Tombstone stands for one leaf: what else is missing beside it is asked for.
+    let net = Net::default();
+    let (a, b, before) = asked(&net, Some(Mode::Full), 4).await;
+    delete(&b, &before[2]).await;
+    let mut now = history(&b);
+    now.truncate(5);
+    let withheld = cid(&now.remove(3));
+    net.serve(WHOLE, page(now, None));
+    let status = ended(&a).await;
+    assert_eq!(found(&status), [("withheld", withheld.to_string())]);
+}
+
+#[tokio::test]
+async fn what_only_followers_may_read_is_not_expected_in_a_log() {
+    for is_served in [true, false] {
+        let net = Net::default();
+        let (a, b, _) = asked(&net, None, 1).await;
+        let mut to_followers = note("for followers");
+        to_followers.insert("to", vec![format!("{BOB}/followers")]);
+        let apart = post(&b, "bob", to_followers).await;
+        say(&b, "for all").await;
+        assert!(!public(&b, "bob").contains(&apart));
+        net.pass(Duration::from_secs(1));
+        of_this_kind(&net);
+        let mut all = history(&b);
+        // Whoever holds it back is not found out by the log.
+        all.retain(|one| is_served || cid(one) != apart);
+        net.serve(WHOLE, page(all, None));
+        let begun = a.node.backfill_now("alice", BOB, Some(Mode::Full));
+        begun.await.expect("begun");
+        assert_eq!(found(&ended(&a).await), []);
+        assert_eq!(remembered(&a).contains(&apart), is_served);
+    }
+}
+
+#[tokio::test]
+async fn by_hand_the_newest_is_not_withheld_unnoticed_and_what_came_after_is_left_out() {
+    let net = Net::default();
+    let (a, b, _) = asked(&net, None, 2).await;
+    let newest = say(&b, "the newest").await;
+    net.pass(Duration::from_secs(1));
+    of_this_kind(&net);
+    let mut served = history(&b);
+    served.pop();
+    net.serve(WHOLE, page(served.clone(), None));
+    let begun = a.node.backfill_now("alice", BOB, Some(Mode::Full));
+    begun.await.expect("begun");
+    say(&b, "after").await;
+    let status = ended(&a).await;
+    assert_eq!(found(&status), [("withheld", newest.to_string())]);
+}
+
+#[tokio::test]
+async fn a_log_that_was_rewritten_is_a_fork_and_its_evidence_stays() {
+    let net = Net::default();
+    let (a, b, history) = asked(&net, Some(Mode::Full), 3).await;
+    a.node.witness(BOB).await.expect("looked at");
+    let mut rewritten = public(&b, "bob");
+    rewritten[1] = Cid::of_document(fedsx_core::cid::Digest::of(b"what bob never said"));
+    rewritten.push(Cid::of_document(fedsx_core::cid::Digest::of(b"and more")));
+    serve_other(&net, &b, &rewritten);
+    net.serve(WHOLE, page(history, None));
+    let found = found(&ended(&a).await);
+    let expected = [
+        ("forked", format!("{LOG}/checkpoint")),
+        ("withheld", rewritten[1].to_string()),
+    ];
+    assert_eq!(found, expected);
+    let forks = a.node.view().log_forks(&[], 10).expect("reads");
+    assert!(forks[0].2.is_proved());
+    a.close_and_compare();
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_answer_is_asked_again_and_no_page_is() {
+    let net = Net::default();
+    let (a, b, mut history) = asked(&net, Some(Mode::Full), 3).await;
+    let leaves = format!("{LOG}/tile/entries/000.p/4");
+    net.silence(&leaves, true);
+    let withheld = cid(&history.remove(2)).to_string();
+    net.serve(WHOLE, page(history, None));
+    let status = run(&a, |status| {
+        if status.progress.failures > 0 && net.asked(WHOLE) == 1 {
+            net.silence(&leaves, false);
+            net.pass(Duration::from_secs(600));
+        }
+        status.backfill.ended.is_some()
+    });
+    assert_eq!(found(&status.await), [("withheld", withheld)]);
+    assert_eq!(net.asked(WHOLE), 1);
+    drop(b);
+}
+
+#[tokio::test]
+async fn what_was_met_before_a_restart_is_not_withheld() {
+    let net = Net::default();
+    let (a, b, before) = asked(&net, Some(Mode::Full), 5).await;
+    delete(&b, &before[1]).await;
+    let mut history = history(&b);
+    history.truncate(6);
+    let rest = format!("{OUTBOX}?since={}&limit=1000", cid(&before[2]));
+    net.serve(WHOLE, page(history[..3].to_vec(), Some(&rest)));
+    net.silence(&rest, true);
+    run(&a, |status| status.progress.failures > 0).await;
+    let a = a.reopened(&net);
+    let withheld = cid(&history.remove(4)).to_string();
+    net.serve(&rest, page(history[3..].to_vec(), None));
+    net.silence(&rest, false);
+    let status = ended(&a).await;
+    assert_eq!(found(&status), [("withheld", withheld)]);
+    a.close_and_compare();
 }

@@ -288,7 +288,7 @@ impl Transport for Net {
         if request.url.contains("/followers_synchronization") {
             return Box::pin(async move {
                 let page = self.partial(&request).await;
-                Ok(answered(&request, page))
+                Ok(answered(&request, page.as_ref()))
             });
         }
         if request.url.contains("/log/") || request.url.contains("/witness?") {
@@ -302,12 +302,17 @@ impl Transport for Net {
                 Ok(answer)
             });
         }
-        let answer = answered(&request, self.answer(&request));
+        let document = self.answer(&request);
+        let mut answer = answered(&request, document.as_ref());
+        let kind = document.as_ref().and_then(|document| document.get("type"));
+        if request.url.contains("/artifacts/") && kind == Some(&"Tombstone".into()) {
+            answer.status = StatusCode::GONE;
+        }
         Box::pin(async { Ok(answer) })
     }
 }
 
-fn answered(request: &Request, answer: Option<Map>) -> Response {
+fn answered(request: &Request, answer: Option<&Map>) -> Response {
     let is_jrd = request.url.contains("webfinger");
     let media_type = if is_jrd {
         "application/jrd+json"
@@ -316,7 +321,7 @@ fn answered(request: &Request, answer: Option<Map>) -> Response {
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, media_type.parse().expect("a header"));
-    let body = answer.as_ref().map(json).unwrap_or_default();
+    let body = answer.map(json).unwrap_or_default();
     let status = if answer.is_some() {
         StatusCode::OK
     } else {

@@ -20,7 +20,7 @@ const ALL: Verification = Verification {
     activities: 1_000,
 };
 
-async fn post(instance: &Instance, name: &str, note: Map) -> Cid {
+pub(super) async fn post(instance: &Instance, name: &str, note: Map) -> Cid {
     let published = instance.node.publish(name, note, PublishOptions::default());
     published.await.expect("publishes").cid
 }
@@ -41,7 +41,7 @@ fn log(instance: &Instance, name: &str) -> ActorLog {
 }
 
 /// The public activities of an outbox, oldest first.
-fn public(instance: &Instance, name: &str) -> Vec<Cid> {
+pub(super) fn public(instance: &Instance, name: &str) -> Vec<Cid> {
     let actor = instance.node.actor(name).expect("an actor");
     let (log, view) = (LogId::outbox(actor.no), instance.node.view());
     let entries = view.log(log, SeqRange::default(), false, 1_000);
@@ -222,7 +222,7 @@ async fn a_log_is_walked_and_what_is_withheld_or_altered_is_told() {
 }
 
 /// Serves a log of bob's with these leaves, signed by his key.
-fn serve_other(net: &Net, b: &Instance, leaves: &[Cid]) {
+pub(super) fn serve_other(net: &Net, b: &Instance, leaves: &[Cid]) {
     let mut frontier = Frontier::default();
     let mut hashes = Vec::new();
     for leaf in leaves {
