@@ -100,17 +100,23 @@ impl Walk<'_> {
     /// What it means that the log can't be read.
     fn unread(&mut self, error: LogError) -> Result<(), Halt> {
         let why = error.to_string();
+        let mut after_s = None;
         let is_passing = match error {
             LogError::State(error) => return Err(fault::state(error).into()),
             LogError::Refused(refusal) if refusal.code == Code::Internal => {
                 return Err(refusal.into());
             }
-            LogError::Fetch(error) => error.is_passing(),
+            LogError::Fetch(error) => {
+                if let FetchError::Status { retry_after_s, .. } = &error {
+                    after_s = *retry_after_s;
+                }
+                error.is_passing()
+            }
             LogError::Actor(_) => true,
             _ => false,
         };
         if is_passing && self.progress.failures < TRIES {
-            return Err(Halt::Retry { why, after_s: None });
+            return Err(Halt::Retry { why, after_s });
         }
         tracing::warn!(peer = self.peer, why, "a history is held against no log");
         self.unchecked = Some(format!("it is held against no log: {why}"));

@@ -13,7 +13,7 @@ use fedsx_store::SeqRange;
 use fedsx_store::engine::EngineKind;
 
 use super::harness::run_until;
-use super::logs::{post, public, serve_other};
+use super::logs::{post, public, serve_long, serve_other};
 use super::{BOB, Instance, Net, note, phase, with, without};
 
 const OUTBOX: &str = "https://b.test/actors/bob/outbox";
@@ -564,4 +564,39 @@ async fn what_was_met_before_a_restart_is_not_withheld() {
     let status = ended(&a).await;
     assert_eq!(found(&status), [("withheld", withheld)]);
     a.close_and_compare();
+}
+
+#[tokio::test]
+async fn a_long_log_is_read_in_pieces_and_only_as_far_as_was_asked_for() {
+    let bundle = |index: usize| format!("{LOG}/tile/entries/{index:03}");
+    let long = |b: &Instance| {
+        let older = (0_u32..49_990).map(|number| number.to_be_bytes());
+        let older = older.map(|number| Cid::of_document(fedsx_core::cid::Digest::of(&number)));
+        let mut leaves: Vec<Cid> = older.collect();
+        leaves.extend(public(b, "bob"));
+        leaves
+    };
+    // The last of it are what they are.
+    let net = Net::default();
+    let (a, b, history) = asked(&net, Some(Mode::Last { count: 2 }), 4).await;
+    serve_long(&net, &b, &long(&b));
+    let newest_first: Vec<Map> = history.iter().rev().cloned().collect();
+    let search = format!("{OUTBOX}?page=true&limit=3");
+    net.serve(&search, page(newest_first[..3].to_vec(), None));
+    let rest = format!("{OUTBOX}?since={}&limit=1000", cid(&history[2]));
+    net.serve(&rest, page(history[4..].to_vec(), None));
+    let withheld = cid(&history[3]).to_string();
+    assert_eq!(found(&ended(&a).await), [("withheld", withheld)]);
+    assert_eq!([0, 194].map(|index| net.asked(&bundle(index))), [0, 1]);
+    // All that is older is withheld, and some of it is named.
+    let net = Net::default();
+    let (a, b, history) = asked(&net, Some(Mode::Full), 4).await;
+    let leaves = long(&b);
+    serve_long(&net, &b, &leaves);
+    net.serve(WHOLE, page(history, None));
+    let found = found(&ended(&a).await);
+    let named = leaves.iter().take(16);
+    let named: Vec<_> = named.map(|leaf| ("withheld", leaf.to_string())).collect();
+    assert_eq!(found, named);
+    assert_eq!([0, 194].map(|index| net.asked(&bundle(index))), [1, 1]);
 }

@@ -248,6 +248,38 @@ pub(super) fn serve_other(net: &Net, b: &Instance, leaves: &[Cid]) {
     }
 }
 
+/// The same of more leaves than a tile has: bundles, and the hashes over full ones.
+pub(super) fn serve_long(net: &Net, b: &Instance, leaves: &[Cid]) {
+    let mut frontier = Frontier::default();
+    let mut completed = Vec::new();
+    for leaf in leaves {
+        completed.extend(frontier.append(leaf_hash(leaf)));
+    }
+    let log = log(b, "bob");
+    let checkpoint = Checkpoint {
+        origin: log.origin().to_owned(),
+        size: frontier.size(),
+        root: frontier.root(),
+    };
+    let signer = b.signer(&log.key_id);
+    let note = Note::sign(&checkpoint, &signer.public_key(), &*signer).expect("a name");
+    net.serve_file(&format!("{LOG}/checkpoint"), note.to_string().into_bytes());
+    let hashes: Vec<u8> = completed
+        .iter()
+        .flat_map(|hash| *hash.hash.as_bytes())
+        .collect();
+    let tile = format!("{LOG}/tile/1/000.p/{}", completed.len());
+    net.serve_file(&tile, hashes);
+    for (index, bundled) in leaves.chunks(256).enumerate() {
+        let part = match bundled.len() {
+            256 => String::new(),
+            width => format!(".p/{width}"),
+        };
+        let entries = format!("{LOG}/tile/entries/{index:03}{part}");
+        net.serve_file(&entries, bundle(bundled));
+    }
+}
+
 #[tokio::test]
 async fn a_rewritten_log_is_caught_by_who_kept_a_checkpoint_and_the_evidence_stays() {
     let net = Net::default();
