@@ -43,7 +43,7 @@ async fn each_mode_gives_what_it_says_and_followers_get_what_is_theirs() {
     let (here, there) = tokio::join!(Instance::start(), Instance::start());
     there.create(&["bob"]);
     here.create(&["all", "last", "window", "since", "none", "late"]);
-    there.post("bob", "one");
+    let one = there.post("bob", "one");
     let two = there.post("bob", "two");
     there.json(["post", "bob", "three", "--visibility", "followers"]);
     let stranger = Stranger::start(&["carol"]);
@@ -70,6 +70,7 @@ async fn each_mode_gives_what_it_says_and_followers_get_what_is_theirs() {
             let ended = ended(&here, name).await;
             assert_eq!(ended["state"], "complete", "{mode}: {ended}");
             assert_eq!(ended["mode"], mode);
+            assert_eq!(ended["why"], Value::Null, "it is held against the log");
         }
         let past = texts(&remembered(&inbox(&here, name)));
         assert_eq!(past, expected, "{mode}");
@@ -88,6 +89,12 @@ async fn each_mode_gives_what_it_says_and_followers_get_what_is_theirs() {
     let explained = here.json(["explain", &two]);
     assert_eq!(explained["backfilled"], true, "{explained}");
     strangers_see_what_is_public(&there, &stranger).await;
+    // What was deleted keeps its leaf in the log, and is not withheld.
+    there.json(["delete", "bob", &one]);
+    let begun = ["backfill", "late", &there.handle("bob"), "--mode", "full"];
+    let begun = here.json(begun);
+    assert_eq!(begun["state"], "complete", "{begun}");
+    assert_eq!(begun["why"], Value::Null, "{begun}");
     assert_eq!(there.json(["dead-letters"]), json!([]));
 }
 
