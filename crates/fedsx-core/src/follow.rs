@@ -346,7 +346,12 @@ fn ended_by_block(
         (Input::BlockedByUs, Direction::Follower, Some(id)) => {
             Some(Owed::Reject { id: id.clone() })
         }
-        (Input::BlockedByUs, Direction::Following, Some(id)) => Some(Owed::Undo { id: id.clone() }),
+        // What was not taken is not to be taken back.
+        (Input::BlockedByUs, Direction::Following, Some(id))
+            if relation.phase != Phase::Refused =>
+        {
+            Some(Owed::Undo { id: id.clone() })
+        }
         _ => None,
     };
     changed(relation.ended(now_ms), owed)
