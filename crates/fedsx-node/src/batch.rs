@@ -18,7 +18,7 @@ use fedsx_core::cid::Cid;
 use fedsx_core::envelope::Document;
 use fedsx_core::limits::DOCUMENT_IN_BYTES;
 use fedsx_core::notation::Notation;
-use fedsx_core::refusal::Refusal;
+use fedsx_core::refusal::{Code, Refusal};
 use fedsx_discovery::document::FetchError;
 use fedsx_discovery::nodeinfo::{Batches, batches};
 use fedsx_discovery::pool::Purpose;
@@ -202,8 +202,11 @@ fn refused(post: &InboxPost, refusal: Refusal) -> InBatch {
 
 /// What those of an actor behind one that has to come again are refused with, so that they come in order.
 fn held_by(refusal: &Refusal) -> Option<Refusal> {
-    // What has no place here, or is signed as it can't be known by itself, comes again alone.
-    let comes_again = matches!(refusal.code.http_status(), 401 | 404 | 410 | 429 | 503);
+    // What an ended key signed comes again alone, with its sender's signature to vouch for it.
+    let comes_again = matches!(
+        refusal.code,
+        Code::QueueFull | Code::RateLimited | Code::KeysUnresolved | Code::NoActiveKey
+    );
     comes_again.then(|| {
         let detail = "an earlier activity of its actor has to come again";
         Refusal {
