@@ -129,7 +129,6 @@ async fn bad_input_is_refused_and_nothing_is_kept() {
         ask("GET", INBOX, None).await,
         ask("GET", "/inbox", None).await,
         ask("PUT", INBOX, Some("application/activity+json")).await,
-        ask("POST", "/inbox/batch", Some("application/activity+json")).await,
     ]);
     assert_eq!(here.node.view().applied(), before, "nothing is kept");
     insta::assert_snapshot!(page(&answers));
