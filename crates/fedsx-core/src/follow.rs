@@ -260,6 +260,12 @@ pub fn step(
             next.since_ms = now_ms;
             changed(next, None)
         }
+        // Of several that were asked for, the last that was accepted is the one that a Reject may mean.
+        Input::Accept(which) if relation.is_accepted_later(which) => {
+            let mut next = relation.clone();
+            next.accepted = which.id.map(str::to_owned);
+            changed(next, None)
+        }
         Input::Accept(_) | Input::Reject(_) => ignored(relation),
         Input::Refused { id } => by_server(relation, id, Phase::Refused, now_ms),
         Input::Taken { id } if relation.phase == Phase::Refused => {
@@ -384,6 +390,16 @@ impl Relation {
             _ => false,
         };
         self.is_meant(which) && !is_older
+    }
+
+    /// Whether an answer accepts an own follow that was said between the accepted one and the newest.
+    fn is_accepted_later(&self, which: Which<'_>) -> bool {
+        match (which.id, self.id.as_deref(), self.accepted.as_deref()) {
+            (Some(id), Some(own), Some(accepted)) => {
+                self.phase == Phase::Accepted && id != accepted && are_siblings(id, own)
+            }
+            _ => false,
+        }
     }
 
     /// Whether an `Undo` means the follow this relation stands on. By the pair alone it means none that was said

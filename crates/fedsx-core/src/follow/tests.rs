@@ -259,6 +259,28 @@ fn an_answer_to_an_older_follow_is_none_to_the_newest() {
 }
 
 #[test]
+fn of_several_follows_the_last_that_was_accepted_is_the_one_that_is_rejected() {
+    let id = |number: u32| format!("https://a.example/actors/alice/activities/{number}");
+    let (first, second, third) = (id(1), id(2), id(3));
+    let turn = |relation: &Relation, input| {
+        step(Direction::Following, false, relation, input, NOW).relation
+    };
+    let mut relation = Relation::default();
+    relation = turn(&relation, Input::Follow { id: &first });
+    relation = turn(&relation, Input::Accept(by_id(&first)));
+    for id in [&second, &third] {
+        relation = turn(&relation, Input::Follow { id });
+    }
+    relation = turn(&relation, Input::Accept(by_id(&second)));
+    assert_eq!(relation.phase, Phase::Accepted);
+    relation = turn(&relation, Input::Reject(by_id(&second)));
+    assert_eq!(
+        (relation.phase, relation.id.as_deref()),
+        (Phase::Pending, Some(&*third))
+    );
+}
+
+#[test]
 fn an_older_follow_says_nothing_behind_a_newer_one_or_its_undo() {
     let direction = Direction::Follower;
     let said = |relation: &Relation, input, published_ms, now_ms| {
