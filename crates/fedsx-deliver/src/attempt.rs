@@ -7,7 +7,7 @@ use fedsx_core::address::Origin;
 use fedsx_store::delivery::{Item, Place, Placed, Recipient};
 
 use crate::lane::{Class, Outcome};
-use crate::outbound::{LookedUp, Outbound, Parcel, Posted};
+use crate::outbound::{Answered, LookedUp, Outbound, Parcel, Posted};
 
 pub(crate) use self::batch::goes_along;
 pub use self::batch::{Batch, Batching};
@@ -95,32 +95,24 @@ async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
         inbox: inbox.clone(),
         to_followers: !matches!(item.recipient, Recipient::Named(_)),
     };
-    match outbound.post(parcel).await {
-        Posted::Answer {
-            status,
-            retry_after_ms,
-            text,
-        } => {
-            let refused = (status, text);
-            match Class::of(status) {
-                Class::Success => taken(outbound, place, item).await,
-                Class::Nowhere => nowhere(outbound, item, &inbox, refused).await,
-                class => {
-                    if class == Class::Never
-                        && let Err(fault) = outbound.refused(place.actor, &item.digest).await
-                    {
-                        return Outcome::Ours {
-                            why: fault.to_string(),
-                        };
-                    }
-                    Outcome::Refused {
-                        status: Some(status),
-                        answer: refused.1,
-                        retry_after_ms,
-                    }
-                }
-            }
+    let answered = match answered(outbound.post(parcel).await) {
+        Ok(answered) => answered,
+        Err(outcome) => return outcome,
+    };
+    match Class::of(answered.status) {
+        Class::Success => taken(outbound, place, item).await,
+        Class::Nowhere => {
+            let refused = (answered.status, answered.text);
+            nowhere(outbound, item, &inbox, refused).await
         }
+        class => refused(outbound, placed, class, answered).await,
+    }
+}
+
+/// The answer, or what it comes to that there is none.
+fn answered(posted: Posted) -> Result<Answered, Outcome> {
+    Err(match posted {
+        Posted::Answer(answered) => return Ok(answered),
         Posted::HostFailed(why) => Outcome::HostFailed {
             why,
             retry_after_ms: None,
@@ -132,6 +124,27 @@ async fn outcome<O: Outbound>(outbound: &O, placed: &Placed) -> Outcome {
         },
         Posted::Erased => Outcome::Withdrawn,
         Posted::Ours(why) => Outcome::Ours { why },
+    })
+}
+
+/// An answer that is no success, of which nothing more is to be found out.
+async fn refused<O: Outbound>(
+    outbound: &O,
+    Placed { place, item }: &Placed,
+    class: Class,
+    answered: Answered,
+) -> Outcome {
+    if class == Class::Never
+        && let Err(fault) = outbound.refused(place.actor, &item.digest).await
+    {
+        return Outcome::Ours {
+            why: fault.to_string(),
+        };
+    }
+    Outcome::Refused {
+        status: Some(answered.status),
+        answer: answered.text,
+        retry_after_ms: answered.retry_after_ms,
     }
 }
 

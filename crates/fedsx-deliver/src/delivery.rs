@@ -202,12 +202,14 @@ impl<O: Outbound> Delivery<O> {
             if !is_idle {
                 (expander, expanded) = self.expand_more(expander).await;
             }
-            let found;
-            (expander, found) = off_the_runtime(expander, |expander| {
-                let found = expander.find_again()?;
-                found.map_or(Ok(Vec::new()), |found| expander.queue_again(found))
-            })
-            .await;
+            let mut found = Ok(Vec::new());
+            if deliveries.is_wanted() {
+                (expander, found) = off_the_runtime(expander, |expander| {
+                    let found = expander.find_again()?;
+                    found.map_or(Ok(Vec::new()), |found| expander.queue_again(found))
+                })
+                .await;
+            }
             for queued in [expanded, found] {
                 match queued {
                     Ok(places) if places.is_empty() => {}

@@ -81,14 +81,7 @@ pub struct Parcel {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Posted {
     /// An answer.
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// `Retry-After`, milliseconds from now.
-        retry_after_ms: Option<i64>,
-        /// The beginning of the body, as text.
-        text: String,
-    },
+    Answer(Answered),
     /// The host could not be reached.
     HostFailed(String),
     /// The request can't be sent at all, ever.
@@ -97,6 +90,17 @@ pub enum Posted {
     Erased,
     /// Something failed on this side.
     Ours(String),
+}
+
+/// What a host answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Retry-After`, milliseconds from now.
+    pub retry_after_ms: Option<i64>,
+    /// The beginning of the body, as text.
+    pub text: String,
 }
 
 /// Several documents on their way in one request.

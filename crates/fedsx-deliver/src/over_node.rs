@@ -33,8 +33,8 @@ use crate::attempt::lane_of;
 use crate::delivery::Delivery;
 use crate::options::DeliveryOptions;
 use crate::outbound::{
-    BatchParcel, Entry, Fault, Followers, Local, LookedUp, Offer, Outbound, Parcel, PeerStanding,
-    Posted, PostedBatch,
+    Answered, BatchParcel, Entry, Fault, Followers, Local, LookedUp, Offer, Outbound, Parcel,
+    PeerStanding, Posted, PostedBatch,
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/activity+json");
@@ -296,13 +296,13 @@ impl Outbound for OverNode {
             Err(fault) => return Posted::Ours(fault.to_string()),
         };
         match self.transport.send(request).await {
-            Ok(response) => Posted::Answer {
+            Ok(response) => Posted::Answer(Answered {
                 status: response.status.as_u16(),
                 retry_after_ms: response
                     .retry_after_s(self.node.now_ms())
                     .map(|seconds| i64::from(seconds) * 1_000),
                 text: String::from_utf8_lossy(&response.body).into_owned(),
-            },
+            }),
             Err(error) if error.is_host_failure() => Posted::HostFailed(error.to_string()),
             Err(error @ (TransportError::Busy { .. } | TransportError::Unsigned(_))) => {
                 Posted::Ours(error.to_string())

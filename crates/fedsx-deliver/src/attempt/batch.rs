@@ -5,7 +5,7 @@
 
 use fedsx_store::delivery::{Item, Placed, Recipient};
 
-use super::{Done, Try, is_wanted};
+use super::{Done, Try, answered, is_wanted, refused};
 use crate::lane::{Class, Outcome};
 use crate::outbound::{BatchParcel, Outbound, Posted, PostedBatch};
 
@@ -129,41 +129,15 @@ async fn judge<O: Outbound>(
 }
 
 async fn outcome<O: Outbound>(outbound: &O, placed: &Placed, posted: Posted) -> Outcome {
-    match posted {
-        Posted::Answer {
-            status,
-            retry_after_ms,
-            text,
-        } => match Class::of(status) {
-            Class::Success => Outcome::Arrived,
-            // By the signature of its own request, or another inbox, it may arrive.
-            Class::Nowhere => Outcome::NotTaken,
-            Class::Later if status == 401 => Outcome::NotTaken,
-            class => {
-                let (actor, digest) = (placed.place.actor, &placed.item.digest);
-                if class == Class::Never
-                    && let Err(fault) = outbound.refused(actor, digest).await
-                {
-                    let why = fault.to_string();
-                    return Outcome::Ours { why };
-                }
-                Outcome::Refused {
-                    status: Some(status),
-                    answer: text,
-                    retry_after_ms,
-                }
-            }
-        },
-        Posted::HostFailed(why) => Outcome::HostFailed {
-            why,
-            retry_after_ms: None,
-        },
-        Posted::Unsendable(answer) => Outcome::Refused {
-            status: None,
-            answer,
-            retry_after_ms: None,
-        },
-        Posted::Erased => Outcome::Withdrawn,
-        Posted::Ours(why) => Outcome::Ours { why },
+    let answered = match answered(posted) {
+        Ok(answered) => answered,
+        Err(outcome) => return outcome,
+    };
+    match Class::of(answered.status) {
+        Class::Success => Outcome::Arrived,
+        // By the signature of its own request, or another inbox, it may arrive.
+        Class::Nowhere => Outcome::NotTaken,
+        Class::Later if answered.status == 401 => Outcome::NotTaken,
+        class => refused(outbound, placed, class, answered).await,
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{MEDIA_TYPE, OverNode};
 use crate::lane::Class;
-use crate::outbound::{BatchParcel, Fault, Posted, PostedBatch};
+use crate::outbound::{Answered, BatchParcel, Fault, Posted, PostedBatch};
 
 /// How much of an answer to a batch is read, bytes.
 const ANSWERS_BYTES: usize = BATCH_ITEMS * 2_048;
@@ -78,11 +78,11 @@ fn posted(answer: Answer) -> Posted {
         (Some(code), Some(detail)) => format!("{code}: {detail}"),
         (one, other) => one.clone().or_else(|| other.clone()).unwrap_or_default(),
     };
-    Posted::Answer {
+    Posted::Answer(Answered {
         status: answer.status,
         retry_after_ms: answer
             .retry_after_s
             .map(|seconds| i64::from(seconds) * 1_000),
         text,
-    }
+    })
 }

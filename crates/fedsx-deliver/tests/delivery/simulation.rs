@@ -14,9 +14,10 @@ use fedsx_deliver::outbound::Outbound as _;
 use fedsx_deliver::scheduler::Scheduler;
 use fedsx_store::delivery::Deliveries;
 use fedsx_store::engine::Engine;
+use fedsx_store::simulation::CrashEngine;
 use futures_util::FutureExt;
 
-use crate::world::{Facts, Mood, Recording, World, apply, follower};
+use crate::world::{Facts, Mood, World, apply, follower};
 
 const ACTORS: u64 = 3;
 const HOSTS: u64 = 6;
@@ -53,7 +54,7 @@ struct Simulation {
     random: Random,
     trouble: Trouble,
     world: Arc<World>,
-    engine: Arc<Recording>,
+    engine: Arc<CrashEngine>,
     deliveries: Arc<Deliveries>,
     expander: Expander<World>,
     scheduler: Scheduler,
@@ -108,7 +109,7 @@ fn options(trouble: Trouble) -> DeliveryOptions {
 
 fn parts(
     world: &Arc<World>,
-    engine: &Arc<Recording>,
+    engine: &Arc<CrashEngine>,
     ledger: &Path,
     seed: u64,
     trouble: Trouble,
@@ -126,7 +127,7 @@ impl Simulation {
     fn new(seed: u64, trouble: Trouble) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let world = World::new(facts());
-        let engine = Arc::new(Recording::default());
+        let engine = Arc::new(CrashEngine::default());
         let ledger = dir.path().join("delivery.ledger");
         let (deliveries, expander, scheduler) = parts(&world, &engine, &ledger, seed, trouble);
         Self {
@@ -304,7 +305,7 @@ impl Simulation {
             .engine
             .commits()
             .saturating_sub(usize::try_from(lost).expect("small"));
-        let engine = self.engine.cut_to(kept);
+        let engine = self.engine.cut_to(kept).expect("memory takes all");
         self.applied.retain(|at| *at <= kept);
         self.open(engine);
     }
@@ -312,11 +313,11 @@ impl Simulation {
     /// The process dies, and its index with it: only the journal and the ledger are left.
     fn lose_the_index(&mut self) {
         self.applied.clear();
-        self.open(Recording::default());
+        self.open(CrashEngine::default());
     }
 
     /// Starts over an index, to which the entries that it lacks are applied again.
-    fn open(&mut self, engine: Recording) {
+    fn open(&mut self, engine: CrashEngine) {
         let missing: Vec<(u64, ActorNo)> = self
             .world
             .facts()
@@ -608,6 +609,7 @@ impl Simulation {
             Interruption::Nothing => {}
             Interruption::Restart => {
                 let engine = self.engine.cut_to(self.engine.commits());
+                let engine = engine.expect("memory takes all");
                 self.open(engine);
             }
             Interruption::IndexLost => {

@@ -1,4 +1,4 @@
-//! The made-up rest: entries, followers, hosts that fail, and an engine whose commits can be cut off.
+//! The made-up rest: entries, followers, and hosts that fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -10,10 +10,10 @@ use fedsx_core::state::{Follower, ReceivesAt};
 use fedsx_deliver::attempt::lane_of;
 use fedsx_deliver::lane::Class;
 use fedsx_deliver::outbound::{
-    BatchParcel, Entry, Fault, Followers, Local, LookedUp, Offer, Outbound, Parcel, PeerStanding,
-    Posted, PostedBatch,
+    Answered, BatchParcel, Entry, Fault, Followers, Local, LookedUp, Offer, Outbound, Parcel,
+    PeerStanding, Posted, PostedBatch,
 };
-use fedsx_store::engine::{Batch, Engine, EngineError, EngineKind, MemoryEngine, Row};
+use fedsx_store::engine::{Batch, Engine};
 use tokio::sync::watch;
 
 /// How a host answers.
@@ -299,11 +299,11 @@ impl Outbound for World {
                 .arrived
                 .push((host, parcel.inbox, parcel.actor, offset));
         }
-        Posted::Answer {
+        Posted::Answer(Answered {
             status,
             retry_after_ms: None,
             text: format!("it is {status}"),
-        }
+        })
     }
 
     async fn offer(&self, inbox: &str) -> Result<Option<Offer>, String> {
@@ -375,59 +375,5 @@ impl Outbound for World {
             inbox: inbox.unwrap_or(format!("{peer}/inbox")),
             shared_inbox: None,
         }
-    }
-}
-
-/// An engine that remembers its commits, to be opened as a crash would leave it.
-#[derive(Debug, Default)]
-pub(crate) struct Recording {
-    rows: MemoryEngine,
-    commits: Mutex<Vec<Batch>>,
-}
-
-impl Recording {
-    /// How many commits there were.
-    pub(crate) fn commits(&self) -> usize {
-        self.commits.lock().expect("no test panics with it").len()
-    }
-
-    /// What is left when only the first commits were kept.
-    pub(crate) fn cut_to(&self, commits: usize) -> Self {
-        let kept = self.commits.lock().expect("no test panics with it")[..commits].to_vec();
-        let engine = Self::default();
-        for batch in kept {
-            engine.commit(batch).expect("memory takes all");
-        }
-        engine
-    }
-}
-
-impl Engine for Recording {
-    fn kind(&self) -> EngineKind {
-        EngineKind::Memory
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.rows.get(key)
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        reverse: bool,
-    ) -> Result<Vec<Row>, EngineError> {
-        self.rows.scan(from, to, limit, reverse)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<(), EngineError> {
-        let mut commits = self.commits.lock().expect("no test panics with it");
-        commits.push(batch.clone());
-        self.rows.commit(batch)
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        Ok(())
     }
 }

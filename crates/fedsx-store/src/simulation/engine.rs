@@ -9,41 +9,50 @@ use crate::engine::{Batch, Engine, EngineError, EngineKind, MemoryEngine, Row};
 /// The engine.
 #[derive(Debug, Default)]
 pub struct CrashEngine {
-    live: MemoryEngine,
-    kept: Mutex<Kept>,
+    rows: MemoryEngine,
+    committed: Mutex<Committed>,
 }
 
-/// What a crash may leave.
+/// Everything that was committed, since there is this engine or the one that it is what is left of.
 #[derive(Debug, Default)]
-struct Kept {
-    flushed: MemoryEngine,
-    since: Vec<Batch>,
+struct Committed {
+    batches: Vec<Batch>,
+    /// How many of them are durable.
+    flushed: usize,
 }
 
 impl CrashEngine {
-    /// The engine as a crash may leave it.
+    /// How many commits there were.
+    #[must_use]
+    pub fn commits(&self) -> usize {
+        self.committed().batches.len()
+    }
+
+    /// What is left when only the first commits were kept.
     ///
     /// # Errors
     /// None: memory takes everything.
-    pub fn after_crash(&self, dice: &mut Dice) -> Result<Self, EngineError> {
+    pub fn cut_to(&self, commits: usize) -> Result<Self, EngineError> {
+        let kept = self.committed().batches[..commits].to_vec();
         let left = Self::default();
-        let kept = self.kept();
-        let all = kept.flushed.scan(&[], &[], usize::MAX, false)?;
-        let mut flushed = Batch::new();
-        for (key, value) in all {
-            flushed.put(key, value);
-        }
-        left.commit(flushed)?;
-        let whole = dice.below(kept.since.len() + 1);
-        for batch in &kept.since[..whole] {
-            left.commit(batch.clone())?;
+        for batch in kept {
+            left.commit(batch)?;
         }
         left.flush()?;
         Ok(left)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept
+    /// The engine as a crash may leave it.
+    ///
+    /// # Errors
+    /// None: memory takes everything.
+    pub fn after_crash(&self, dice: &mut Dice) -> Result<Self, EngineError> {
+        let (all, flushed) = (self.commits(), self.committed().flushed);
+        self.cut_to(flushed + dice.below(all - flushed + 1))
+    }
+
+    fn committed(&self) -> MutexGuard<'_, Committed> {
+        self.committed
             .lock()
             .expect("no test panics while it holds the engine")
     }
@@ -55,7 +64,7 @@ impl Engine for CrashEngine {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.live.get(key)
+        self.rows.get(key)
     }
 
     fn scan(
@@ -65,20 +74,18 @@ impl Engine for CrashEngine {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<Row>, EngineError> {
-        self.live.scan(from, to, limit, reverse)
+        self.rows.scan(from, to, limit, reverse)
     }
 
     fn commit(&self, batch: Batch) -> Result<(), EngineError> {
-        let mut kept = self.kept();
-        kept.since.push(batch.clone());
-        self.live.commit(batch)
+        let mut committed = self.committed();
+        committed.batches.push(batch.clone());
+        self.rows.commit(batch)
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        let mut kept = self.kept();
-        for batch in std::mem::take(&mut kept.since) {
-            kept.flushed.commit(batch)?;
-        }
+        let mut committed = self.committed();
+        committed.flushed = committed.batches.len();
         Ok(())
     }
 }
