@@ -20,7 +20,9 @@ mod recovery;
 mod tombstone;
 
 pub use instance::InstanceActor;
-pub use log::{ActorLog, begin_log, cosigner, first_log, list_log_key, log_key_id, without_scheme};
+pub use log::{
+    ActorLog, begin_log, cosigner, first_log, list_log_key, log_key_id, with_scheme, without_scheme,
+};
 pub use peer::{ActorError, PeerActor, RsaRecord};
 pub use profile::set_profile;
 pub use recovery::{Succession, recovery_key_id};

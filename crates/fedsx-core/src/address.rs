@@ -128,6 +128,12 @@ impl Origin {
         self.0.split_once("://").map_or("", |(_, rest)| rest)
     }
 
+    /// Where what has this CID is served, by an instance of this kind.
+    #[must_use]
+    pub fn artifact_url(&self, cid: &Cid) -> String {
+        format!("{self}/artifacts/{cid}")
+    }
+
     /// Whether the scheme is `https`.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -386,7 +392,7 @@ impl Instance {
     /// Where what has this CID is served.
     #[must_use]
     pub fn artifact_url(&self, cid: &Cid) -> String {
-        format!("{}/artifacts/{cid}", self.base_url())
+        self.origin.artifact_url(cid)
     }
 
     /// The inbox shared by all actors here.

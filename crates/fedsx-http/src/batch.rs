@@ -4,8 +4,6 @@
 //! none of it. Answered with 200 and an array, in order, of what each would have been answered with alone; a refusal of
 //! the whole means that nothing of it was looked at. An address pays for each activity. Design, section 9.3.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -13,16 +11,15 @@ use fedsx_core::batch::{self, Answer};
 use fedsx_core::limits::WRAPPER_BYTES;
 use fedsx_core::notation::Notation;
 use fedsx_core::refusal::{Code, Refusal};
-use fedsx_node::{InBatch, RequestParts};
+use fedsx_node::InBatch;
 use http::header::CONTENT_TYPE;
-use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 
 use crate::admission::Charge;
+use crate::inbox::{head_of, source_of};
 use crate::negotiate;
 use crate::problem::Problem;
 use crate::router::HttpState;
-use crate::serve::Remote;
 
 /// `POST /inbox/batch`.
 pub(crate) async fn batch(
@@ -42,17 +39,7 @@ pub(crate) async fn batch(
         // One was paid for when the request came.
         charge.more(activities.len().saturating_sub(1))?;
     }
-    let source = parts.extensions.get::<Remote>().map(|remote| remote.0);
-    let head = RequestParts {
-        method: parts.method,
-        path_and_query: parts
-            .uri
-            .path_and_query()
-            .map_or("/", PathAndQuery::as_str)
-            .to_owned(),
-        headers: parts.headers,
-    };
-    let source = source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let (source, head) = (source_of(&parts), head_of(parts));
     let judged = state.node().ingest_batch(activities, &head, source).await?;
     let metrics = state.metrics();
     let answers: Vec<Answer> = judged

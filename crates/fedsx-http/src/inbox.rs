@@ -12,6 +12,7 @@ use axum::response::Response;
 use fedsx_core::limits::DOCUMENT_IN_BYTES;
 use fedsx_node::{InboxPost, Receipt, RequestParts, Status};
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 
@@ -48,27 +49,37 @@ async fn deliver(
         .bodies()
         .read(&parts.headers, body, DOCUMENT_IN_BYTES)
         .await?;
-    // Only a request that came over no socket has no address.
-    let source = parts.extensions.get::<Remote>().map(|remote| remote.0);
     let receipt = state
         .node()
         .ingest(InboxPost {
             target,
             notation,
             body,
-            head: RequestParts {
-                method: parts.method,
-                path_and_query: parts
-                    .uri
-                    .path_and_query()
-                    .map_or("/", PathAndQuery::as_str)
-                    .to_owned(),
-                headers: parts.headers,
-            },
-            source: source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            source: source_of(&parts),
+            head: head_of(parts),
         })
         .await?;
     Ok(accepted(&receipt))
+}
+
+/// The address that a request came from.
+pub(crate) fn source_of(parts: &Parts) -> IpAddr {
+    // Only a request that came over no socket has no address.
+    let source = parts.extensions.get::<Remote>().map(|remote| remote.0);
+    source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// What of a request its signature may cover.
+pub(crate) fn head_of(parts: Parts) -> RequestParts {
+    RequestParts {
+        method: parts.method,
+        path_and_query: parts
+            .uri
+            .path_and_query()
+            .map_or("/", PathAndQuery::as_str)
+            .to_owned(),
+        headers: parts.headers,
+    }
 }
 
 fn accepted(receipt: &Receipt) -> Response {

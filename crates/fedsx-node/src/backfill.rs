@@ -47,6 +47,8 @@ const GLANCE_MS: i64 = 60_000;
 const TRIES: u32 = 12;
 /// Of all that waits, what was met that is remembered.
 const REMEMBERED: usize = 2 << 20;
+/// The pause after a fault of our own.
+const FAULT_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two tries.
 const PAUSE_MAX_MS: i64 = 6 * 3_600_000;
 /// Why one failed whose source has nothing where it said.
@@ -211,8 +213,9 @@ impl Node {
     async fn backfill_turn(&self, actor: ActorNo, peer: String, options: &BackfillOptions) {
         if let Err(refusal) = self.take_turn(actor, &peer, options).await {
             tracing::error!(peer, %refusal, "a backfill is interrupted by a fault of our own");
-            // Not at once again, whatever the fault is.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            // It keeps its host's place meanwhile, so that nothing there is tried again at once; a stop ends it with the
+            // turn that it is part of.
+            tokio::time::sleep(FAULT_PAUSE).await;
         }
         self.0.backfilling.free(actor, &peer);
     }

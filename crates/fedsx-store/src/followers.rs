@@ -10,7 +10,7 @@ use fedsx_core::address::Origin;
 use fedsx_core::entry::ActorNo;
 use fedsx_core::state::Follower;
 
-use crate::engine::{Batch, prefix_end};
+use crate::engine::{Batch, Row, prefix_end};
 use crate::index;
 use crate::schema::{Table, encode, key, pair_key, url_hash};
 use crate::view::{ReadError, View};
@@ -51,11 +51,7 @@ impl View {
         limit: usize,
     ) -> Result<FollowersPage, ReadError> {
         let prefix = key(Table::Follower, &[&actor.0.to_be_bytes()]);
-        let from = cursor.unwrap_or_else(|| prefix.clone());
-        let rows = self
-            .engine
-            .scan(&from, &prefix_end(&prefix), limit, false)?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|(key, _)| prefix_end(key)));
+        let (rows, next) = self.page(&prefix, cursor, limit)?;
         let mut followers = Vec::with_capacity(rows.len());
         for (_, value) in rows {
             let follower: Follower = index::decode(&value)?;
@@ -63,7 +59,7 @@ impl View {
                 followers.push(follower);
             }
         }
-        Ok((followers, next.flatten()))
+        Ok((followers, next))
     }
 
     /// The same of those who receive, or once received, at the host of that authority.
@@ -80,17 +76,27 @@ impl View {
     ) -> Result<FollowersPage, ReadError> {
         let parts: [&[u8]; 2] = [&url_hash(authority), &actor.0.to_be_bytes()];
         let prefix = key(Table::FollowerAt, &parts);
-        let from = cursor.unwrap_or_else(|| prefix.clone());
-        let rows = self
-            .engine
-            .scan(&from, &prefix_end(&prefix), limit, false)?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|(key, _)| prefix_end(key)));
+        let (rows, next) = self.page(&prefix, cursor, limit)?;
         let mut followers = Vec::with_capacity(rows.len());
         for (row, _) in rows {
             let period = key(Table::Follower, &[&row[1 + url_hash(authority).len()..]]);
             let follower: Option<Follower> = self.index.row(&period)?;
             followers.extend(follower.filter(|follower| is_within(follower, range)));
         }
-        Ok((followers, next.flatten()))
+        Ok((followers, next))
+    }
+
+    /// The rows under a prefix from a cursor on, and the cursor behind them where there may be more.
+    fn page(
+        &self,
+        prefix: &[u8],
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<(Vec<Row>, Option<Vec<u8>>), ReadError> {
+        let from = cursor.unwrap_or_else(|| prefix.to_vec());
+        let rows = self.engine.scan(&from, &prefix_end(prefix), limit, false)?;
+        let last = rows.last().filter(|_| rows.len() == limit);
+        let next = last.map(|(key, _)| prefix_end(key));
+        Ok((rows, next))
     }
 }

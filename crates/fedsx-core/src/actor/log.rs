@@ -3,7 +3,7 @@
 //! Invariant: the key is in `logKey` alone, so that it proves no activity, and the log lies on the actor's origin, below
 //! the actor's URL. Design, section 10.
 
-use crate::address::Origin;
+use crate::address::{Origin, is_loopback_authority};
 use crate::key::PublicKey;
 use crate::transparency::{NoteError, NoteKey, Role};
 use crate::value::{Map, Value};
@@ -48,6 +48,12 @@ impl ActorLog {
         without_scheme(&self.url)
     }
 
+    /// Where its newest checkpoint is served.
+    #[must_use]
+    pub fn checkpoint_url(&self) -> String {
+        format!("{}/checkpoint", self.url)
+    }
+
     /// The key that its checkpoints are verified by.
     ///
     /// # Errors
@@ -88,6 +94,16 @@ pub fn first_log(actor: &str) -> String {
 #[must_use]
 pub fn without_scheme(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
+/// The URL of which that is the name: over http where the host is a loopback address.
+#[must_use]
+pub fn with_scheme(name: &str) -> String {
+    let host = name.split('/').next().unwrap_or_default();
+    match is_loopback_authority(host) {
+        true => format!("http://{name}"),
+        false => format!("https://{name}"),
+    }
 }
 
 /// The id of the key that signs an actor's log for as long as its `number`th key signs its activities.

@@ -2,8 +2,9 @@
 //!
 //! Named is a leaf that the log has in the part that was asked for, and that the outbox left out. What was erased keeps
 //! its leaf: who has that many Tombstones there is believed, who has fewer is asked for each of them by its CID. Where
-//! neither tells that a leaf is of the past, what it is says so. Invariant: the log is read once, when the walk has ended,
-//! in files that are bounded, and no more of it than a walk has. Deliberately absent: a judgement of logs that can't be
+//! neither tells that a leaf is of the past, what it is says so. Invariant: the log is read when the walk has ended, further
+//! back a few times at most until it shows where the walk began, in files that are bounded, and no more of it than a
+//! walk has. Deliberately absent: a judgement of logs that can't be
 //! read or don't hold together: that is told with the end.
 
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Walk<'_> {
             }
         };
         if outcome == Outcome::Forked {
-            self.found(Wrong::Forked, format!("{}/checkpoint", head.log.url));
+            self.found(Wrong::Forked, head.log.checkpoint_url());
         }
         let record = std::mem::take(&mut self.record);
         let is_part = record.is_part;
@@ -181,7 +182,7 @@ impl Walk<'_> {
         let Some(origin) = Origin::of(self.peer).filter(|_| *asked <= ASKED) else {
             return Under::Unknown;
         };
-        let url = format!("{origin}/artifacts/{leaf}");
+        let url = origin.artifact_url(leaf);
         let fetcher = &self.node.0.fetcher;
         let fetched = fetcher.artifact(&url, Purpose::Own, limits::DOCUMENT_IN_BYTES);
         let fetched = match fetched.await {

@@ -37,7 +37,7 @@ impl Node {
     /// Where the checkpoint of an actor's log is, if it has one.
     fn checkpoint_url(&self, actor: &Actor) -> Result<Option<String>, Refusal> {
         match self.log_of(actor) {
-            Ok(log) => Ok(Some(format!("{}/checkpoint", log.url))),
+            Ok(log) => Ok(Some(log.checkpoint_url())),
             Err(refusal) if refusal.code == Code::NotFound => Ok(None),
             Err(refusal) => Err(refusal),
         }

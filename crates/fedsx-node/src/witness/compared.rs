@@ -4,8 +4,7 @@
 //! to different people does not show them each other. Invariant: what others say is nothing but a checkpoint that the
 //! log signed; it is believed by its signature and the log's own tiles.
 
-use fedsx_core::actor::without_scheme;
-use fedsx_core::address::is_loopback_authority;
+use fedsx_core::actor::{with_scheme, without_scheme};
 use fedsx_core::limits;
 use fedsx_core::transparency::{Judged, Note, Witnessed, judge, tiles_to_judge};
 use fedsx_discovery::log::witness_url;
@@ -60,14 +59,7 @@ impl Node {
         let places = ASKED.min(contacts.len());
         contacts.rotate_left(places);
         drop(contacts);
-        let scheme = |base: &str| match base.split('/').next() {
-            Some(host) if is_loopback_authority(host) => "http",
-            _ => "https",
-        };
-        let bases = others
-            .iter()
-            .map(|base| format!("{}://{base}", scheme(base)));
-        bases.collect()
+        others.iter().map(|name| with_scheme(name)).collect()
     }
 
     /// Whether what is kept at another instance contradicts this head; nothing where nothing is kept there that can be

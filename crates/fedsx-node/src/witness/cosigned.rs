@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use fedsx_core::actor::{cosigner, without_scheme};
-use fedsx_core::address::{Origin, is_loopback_authority};
+use fedsx_core::actor::{cosigner, with_scheme, without_scheme};
+use fedsx_core::address::Origin;
 use fedsx_core::entry::{ActorNo, Control};
 use fedsx_core::limits;
 use fedsx_core::refusal::{Code, Refusal};
@@ -92,11 +92,7 @@ impl Node {
             let why = "exactly one cosignature stands below the log's own signature";
             return Err(Refusal::new(Code::Malformed, why));
         };
-        let scheme = match by.name.split('/').next() {
-            Some(host) if is_loopback_authority(host) => "http",
-            _ => "https",
-        };
-        let url = format!("{scheme}://{}", by.name);
+        let url = with_scheme(&by.name);
         let follows = match Origin::of(&url) {
             Some(origin) => self.0.view.state().followers_on(actor.no, origin.as_str()),
             None => return Err(bad("the cosigner's name is no address".to_owned())),

@@ -92,7 +92,7 @@ impl Node {
 
     async fn head_by(&self, actor: Arc<PeerActor>) -> Result<Head, LogError> {
         let log = actor.log.clone().ok_or(LogError::None)?;
-        let url = format!("{}/checkpoint", log.url);
+        let url = log.checkpoint_url();
         let bytes = self
             .0
             .fetcher

@@ -105,7 +105,7 @@ impl Node {
         let told = |error: &dyn std::fmt::Display| error.to_string();
         let origin = fedsx_core::address::Origin::of(&head.actor.id);
         let origin = origin.ok_or("its actor has no origin")?;
-        let url = format!("{origin}/artifacts/{cid}");
+        let url = origin.artifact_url(cid);
         let fetched = self
             .0
             .fetcher
