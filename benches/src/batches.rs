@@ -5,8 +5,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use fedsx_core::value::Map;
-use fedsx_node::PublishOptions;
 use fedsx_store::engine::EngineKind;
 use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
@@ -116,16 +114,7 @@ async fn prepare(dir: &Path, sinks: &[Sink], base_url: &str) -> anyhow::Result<(
             let follow = world::follow(&actor, &follower, &Peer::of(&actor.url));
             world.append(follow.into_iter()).await?;
         }
-        for post in 0..POSTS {
-            let note = Map::from([
-                ("type", "Note".to_owned()),
-                ("content", format!("Post {post} of {name}")),
-            ]);
-            world
-                .node
-                .publish(&name, note, PublishOptions::default())
-                .await?;
-        }
+        world.posts(&name, POSTS).await?;
     }
     world.close()
 }

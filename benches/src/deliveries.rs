@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use fedsx_core::value::Map;
-use fedsx_node::PublishOptions;
 use fedsx_store::engine::EngineKind;
 
 use crate::machine::{cpu_time, resident_mb};
@@ -66,16 +64,7 @@ async fn prepare(dir: &Path, sink: &Sink, base_url: &str) -> anyhow::Result<()> 
                 world.append(follow.into_iter()).await?;
             }
         }
-        for post in 0..POSTS {
-            let note = Map::from([
-                ("type", "Note".to_owned()),
-                ("content", format!("Post {post} of {name}")),
-            ]);
-            world
-                .node
-                .publish(&name, note, PublishOptions::default())
-                .await?;
-        }
+        world.posts(&name, POSTS).await?;
     }
     world.close()
 }

@@ -4,8 +4,6 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use anyhow::Context as _;
-use fedsx_core::value::Map;
-use fedsx_node::PublishOptions;
 use fedsx_store::engine::EngineKind;
 
 use crate::machine::{cpu_time, resident_mb};
@@ -88,13 +86,6 @@ async fn prepare(dir: &Path, base_url: &str, port: impl Fn(usize) -> u16) -> any
         world::follow(&actor, &follower, &Peer::of(&actor.url))
     });
     world.append(drafts).await?;
-    for post in 0..POSTS {
-        let note = Map::from([
-            ("type", "Note".to_owned()),
-            ("content", format!("Post {post}")),
-        ]);
-        let options = PublishOptions::default();
-        world.node.publish("alice", note, options).await?;
-    }
+    world.posts("alice", POSTS).await?;
     world.close()
 }

@@ -29,7 +29,7 @@ use fedsx_discovery::client::{Request, Response, Transport, TransportError};
 use fedsx_discovery::clock;
 use fedsx_discovery::pool::{Fetcher, PoolOptions};
 use fedsx_discovery::webfinger::WebFinger;
-use fedsx_node::{HostPolicy, NewActor, Node, Parts};
+use fedsx_node::{HostPolicy, NewActor, Node, Parts, PublishOptions};
 use fedsx_store::engine::EngineKind;
 use fedsx_store::{Answer, Priority, Store, StoreOptions, WriterHandle};
 use futures_util::future::BoxFuture;
@@ -86,6 +86,19 @@ impl World {
         };
         let (actor, _) = self.node.create_actor(new).await?;
         Ok(actor)
+    }
+
+    /// Notes that a local actor publishes.
+    pub(crate) async fn posts(&self, name: &str, count: usize) -> anyhow::Result<()> {
+        for post in 0..count {
+            let note = Map::from([
+                ("type", "Note".to_owned()),
+                ("content", format!("Post {post} of {name}")),
+            ]);
+            let options = PublishOptions::default();
+            self.node.publish(name, note, options).await?;
+        }
+        Ok(())
     }
 
     /// Appends these, in order, and waits for all.
