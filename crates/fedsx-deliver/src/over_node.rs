@@ -170,10 +170,11 @@ impl Outbound for OverNode {
         };
         // Those who follow now.
         let now = u64::MAX..=u64::MAX;
-        let mut cursor = None;
+        // It is asked for each delivery, and the first one mostly tells.
+        let (mut cursor, mut limit) = (None, 1);
         loop {
-            let (followers, next) =
-                self.followers_at(&host, actor, now.clone(), cursor, FOLLOWERS_AT)?;
+            let (followers, next) = self.followers_at(&host, actor, now.clone(), cursor, limit)?;
+            limit = FOLLOWERS_AT;
             for follower in followers {
                 if follower.receives_at() == Some(ReceivesAt::Shared(shared_inbox))
                     && !self.is_blocked(actor, &follower.peer)?
